@@ -225,7 +225,7 @@ class Client(Protocol):
         ...
 
     def events(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
-        """Subscribe. Events from entering the context on are delivered, in order, until it is left or the client closes."""
+        """Subscribe: from entering the context on, events come in order, until it is left or the client closes."""
         ...
 
     async def conversations(self) -> Sequence[ConversationView]:
@@ -341,7 +341,10 @@ class Signup(Protocol):
         ...
 
     async def request_code(self, number: str) -> VerificationView:
-        """Check a number and have a code sent to it. Raises InvalidPhoneNumber (nothing was sent), Refused, Unreachable."""
+        """Check a number and have a code sent to it.
+
+        Raises InvalidPhoneNumber (nothing was sent), Refused, Unreachable.
+        """
         ...
 
     async def check_code(self, code: str) -> None:
@@ -349,9 +352,10 @@ class Signup(Protocol):
         ...
 
     async def create(self, name: str, passphrase: str) -> Client:
-        """Write the vault, then register; gives the open client. Raises UsageError (name, passphrase), Refused, Unreachable.
+        """Write the vault, then register; gives the open client.
 
-        When the relay fails here the profile exists and is unregistered: `create` again, or unlocking later, finishes it.
+        Raises UsageError (name, passphrase), Refused, Unreachable. When the relay fails here the profile exists and
+        is unregistered: `create` again, or unlocking later, finishes it.
         """
         ...
 

@@ -1,0 +1,119 @@
+"""The transport port: what the client asks of any way to other people.
+
+The engine owns ciphertext; a transport owns delivery. A relay is one transport; peers and files can be others.
+Nothing above this port knows which one runs. Envelopes are idempotent by id: sending one twice delivers it once.
+
+Every method raises only `Unreachable` (no answer: try again after the next `LinkUp`), `Refused` (with a stable
+code, and `retry_after_s` where waiting helps), `NotTrusted` or `ProtocolViolation`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from zap2.ids import EnvelopeId, Uid
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """An envelope that arrived. Acknowledge it by `token` after the commit, in any order."""
+
+    token: int
+    envelope: EnvelopeId
+    payload: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class LinkUp:
+    """The way is open and authentic. `stock` and `highest_sid` are what is published of our prekeys."""
+
+    stock: int
+    highest_sid: int
+
+
+@dataclass(frozen=True, slots=True)
+class LinkConnecting:
+    """A try began."""
+
+
+@dataclass(frozen=True, slots=True)
+class LinkDown:
+    """The way is closed; tokens of unacknowledged deliveries are void and the envelopes come again.
+
+    `reason` is for a person. `retry_in_s` is None when no try is planned. `is_trusted` is False when the other end
+    proved another key than the pinned one.
+    """
+
+    reason: str
+    retry_in_s: float | None
+    is_trusted: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """One or more envelopes arrived together, in order."""
+
+    deliveries: tuple[Delivery, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StockLow:
+    """Few one-time pairs are left where others fetch them."""
+
+    stock: int
+
+
+TransportEvent = LinkUp | LinkConnecting | LinkDown | Arrived | StockLow
+
+
+class Outcome(StrEnum):
+    """How far an envelope got. Never "delivered": that is the end-to-end receipt."""
+
+    DIRECT = "direct"
+    STORED = "stored"
+    QUEUED = "queued"
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedKeys:
+    """What a transport hands out for somebody, unchecked: the engine verifies every byte."""
+
+    document: bytes
+    document_signature: bytes
+    signed_set: bytes
+    one_time: bytes | None
+
+
+class Transport(Protocol):
+    """A way to other people."""
+
+    async def run(self, report: Callable[[TransportEvent], None]) -> None:
+        """Keep the way open until cancelled, reporting what happens; reconnects by itself."""
+        ...
+
+    def hurry(self) -> None:
+        """Try to connect now instead of at the planned time."""
+        ...
+
+    async def publish(self, signed_set: bytes | None, one_time: Sequence[bytes]) -> int:
+        """Publish public prekeys; gives the stock of one-time pairs afterwards. Repeating it is harmless."""
+        ...
+
+    async def fetch(self, uid: Uid) -> PublishedKeys:
+        """Take somebody's published keys with a one-time pair where one is left. Refused: `not-found`, `no-prekeys`."""
+        ...
+
+    async def look_up(self, number: str) -> Uid:
+        """Give who registered an E.164 number. Refused: `not-found`."""
+        ...
+
+    async def send(self, envelope: EnvelopeId, to: Uid, payload: bytes, expires_in_s: int) -> Outcome:
+        """Send one envelope; returns when it is safe outside this device. Calls in order are delivered in order."""
+        ...
+
+    async def acknowledge(self, tokens: Sequence[int]) -> None:
+        """Say that deliveries are committed; those of a link that is gone are ignored."""
+        ...

@@ -1,0 +1,187 @@
+"""Conversations and their messages."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zap2.ids import ConversationId, MessageId, Uid
+from zap2.vault.rows import ConversationRow, MessageRow
+from zap2.vault.sql import Connection
+
+SPACING: Final = 1 << 20
+"""Distance between the positions of messages that arrive in order."""
+
+_COLUMNS: Final = (
+    "conversation, position, id, author, is_mine, is_unread, sequence, sent_at_ms, received_at_ms, state,"
+    " failure, text"
+)
+_LIST: Final = """
+SELECT c.id, c.peer, c.active_at_ms, c.draft,
+       (SELECT count(*) FROM message m WHERE m.conversation = c.id AND m.is_unread),
+       coalesce(l.text, ''), coalesce(l.is_mine, 0), l.state
+  FROM conversation c
+  LEFT JOIN message l ON l.conversation = c.id
+       AND l.position = (SELECT max(position) FROM message WHERE conversation = c.id)
+"""
+
+
+class MessageStore:
+    """The history. A position, once handed out, is only changed when a place between two others ran out of room."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def open_conversation(self, conversation: ConversationId, peer: Uid, at_ms: int) -> None:
+        """Make a conversation unless it is there."""
+        self._connection.execute(
+            "INSERT INTO conversation (id, peer, active_at_ms) VALUES (?, ?, ?) ON CONFLICT (id) DO NOTHING",
+            (conversation, peer, at_ms),
+        )
+
+    def conversations(self) -> list[ConversationRow]:
+        """Give all conversations, most recently active first."""
+        rows = self._connection.execute(f"{_LIST} ORDER BY c.active_at_ms DESC, c.id")
+        return [_conversation(row) for row in rows]
+
+    def conversation(self, conversation: ConversationId) -> ConversationRow | None:
+        """Give one conversation."""
+        row = self._connection.execute(f"{_LIST} WHERE c.id = ?", (conversation,)).fetchone()
+        return None if row is None else _conversation(row)
+
+    def save_draft(self, conversation: ConversationId, text: str) -> None:
+        """Keep unsent text; empty removes it."""
+        self._connection.execute("UPDATE conversation SET draft = ? WHERE id = ?", (text, conversation))
+
+    def mark_read(self, conversation: ConversationId, position: int) -> list[MessageId]:
+        """Mark everything up to `position` as read and give the messages that this changed, in order."""
+        newly_read = self._connection.execute(
+            "SELECT id FROM message WHERE conversation = ? AND position <= ? AND is_unread ORDER BY position",
+            (conversation, position),
+        ).fetchall()
+        self._connection.execute(
+            "UPDATE message SET is_unread = 0 WHERE conversation = ? AND position <= ? AND is_unread",
+            (conversation, position),
+        )
+        return [MessageId(row[0]) for row in newly_read]
+
+    def add(self, message: MessageRow) -> MessageRow | None:
+        """Store a message at its place and give it with its position; None when it is there already.
+
+        `message.position` is ignored. The place is the end, or, when a later message of the same author
+        (by `sequence`) is there already, right before the earliest such message.
+        """
+        known = self._connection.execute(
+            "SELECT 1 FROM message WHERE conversation = ? AND author = ? AND id = ?",
+            (message.conversation, message.author, message.id),
+        ).fetchone()
+        if known is not None:
+            return None
+        position = self._place(message)
+        self._connection.execute(
+            f"INSERT INTO message ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (
+                message.conversation,
+                position,
+                message.id,
+                message.author,
+                message.is_mine,
+                message.is_unread,
+                message.sequence,
+                message.sent_at_ms,
+                message.received_at_ms,
+                message.state,
+                message.failure,
+                message.text,
+            ),
+        )
+        self._connection.execute(
+            "UPDATE conversation SET active_at_ms = max(active_at_ms, ?) WHERE id = ?",
+            (message.received_at_ms, message.conversation),
+        )
+        return self.get(message.conversation, message.author, message.id)
+
+    def get(self, conversation: ConversationId, author: Uid, message: MessageId) -> MessageRow | None:
+        """Give one message."""
+        row = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM message WHERE conversation = ? AND author = ? AND id = ?",
+            (conversation, author, message),
+        ).fetchone()
+        return None if row is None else _message(row)
+
+    def page(self, conversation: ConversationId, *, before: int | None, limit: int) -> list[MessageRow]:
+        """Give up to `limit` messages, ascending: the newest, or the newest below position `before`."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM message WHERE conversation = ? AND position < ?"
+            " ORDER BY position DESC LIMIT ?",
+            (conversation, (1 << 62) if before is None else before, limit),
+        ).fetchall()
+        return [_message(row) for row in reversed(rows)]
+
+    def unread(self, limit: int) -> list[MessageRow]:
+        """Give unread messages of all conversations, in the order in which they came."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM message WHERE is_unread ORDER BY received_at_ms, position LIMIT ?",
+            (limit,),
+        ).fetchall()
+        return [_message(row) for row in rows]
+
+    def set_state(
+        self,
+        conversation: ConversationId,
+        author: Uid,
+        message: MessageId,
+        state: str,
+        failure: str | None = None,
+    ) -> None:
+        """Set an own message's state; the engine owns the order of states."""
+        self._connection.execute(
+            "UPDATE message SET state = ?, failure = ? WHERE conversation = ? AND author = ? AND id = ?",
+            (state, failure, conversation, author, message),
+        )
+
+    def _place(self, message: MessageRow) -> int:
+        later = self._connection.execute(
+            "SELECT min(position) FROM message WHERE conversation = ? AND author = ? AND sequence > ?",
+            (message.conversation, message.author, message.sequence),
+        ).fetchone()[0]
+        if later is None:
+            top = self._connection.execute(
+                "SELECT coalesce(max(position), 0) FROM message WHERE conversation = ?",
+                (message.conversation,),
+            ).fetchone()[0]
+            return int(top) + SPACING
+        below = self._below(message.conversation, later)
+        if later - below < 2:
+            self._spread(message.conversation, later)
+            below = self._below(message.conversation, later + SPACING)
+            return (below + later + SPACING) // 2
+        return int((below + later) // 2)
+
+    def _below(self, conversation: ConversationId, position: int) -> int:
+        return int(
+            self._connection.execute(
+                "SELECT coalesce(max(position), 0) FROM message WHERE conversation = ? AND position < ?",
+                (conversation, position),
+            ).fetchone()[0]
+        )
+
+    def _spread(self, conversation: ConversationId, start: int) -> None:
+        # Downwards, because positions are unique at every step of a statement.
+        rows = self._connection.execute(
+            "SELECT position FROM message WHERE conversation = ? AND position >= ? ORDER BY position DESC",
+            (conversation, start),
+        ).fetchall()
+        self._connection.executemany(
+            "UPDATE message SET position = position + ? WHERE conversation = ? AND position = ?",
+            [(SPACING, conversation, row[0]) for row in rows],
+        )
+
+
+def _conversation(row: tuple[object, ...]) -> ConversationRow:
+    *fields, is_mine, state = row
+    return ConversationRow(*fields, bool(is_mine), state)  # type: ignore[arg-type]  # the schema is STRICT
+
+
+def _message(row: tuple[object, ...]) -> MessageRow:
+    conversation, position, message, author, is_mine, is_unread, *fields = row
+    return MessageRow(conversation, position, message, author, bool(is_mine), bool(is_unread), *fields)  # type: ignore[arg-type]  # STRICT
