@@ -1,9 +1,9 @@
 """The frames that a client and a relay exchange, each with bounds on every field.
 
 A frame is a MessagePack array: its integer tag, then its fields in the order in which they are declared here.
-One WebSocket message is an array of 1 to 64 frames (`zap2.wire.codec`). Requests carry a `rid` that the client
-chooses (1 or more, unique among its open requests) and get exactly one answer with the same `rid`: the answer
-that is named in the request's docstring, or `Error`. Tags of a client's frames are below 64, the relay's from 64.
+One WebSocket message is an array of 1 to 64 frames (`zap2.wire.codec`). Requests carry a `rid` that the
+client chooses (1 or more, unique among open requests) and get exactly one answer with the same `rid`: the
+answer that is named in the request's docstring, or `Error`. A client's tags are below 64, the relay's from 64.
 
 docs/protocol-relay.md describes what each frame does; `ErrorCode` and `CloseCode` are stable.
 """

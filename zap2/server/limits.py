@@ -1,0 +1,88 @@
+"""Token buckets: how often whom may do what."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """A bucket that holds `burst` and refills with `per_s` a second."""
+
+    burst: float
+    per_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds, chosen so that a person, a group and a bulk script never meet them, and a flood does.
+
+    Names say what is counted and by whom: `source` is an IP address, `account` a uid, `target` whom it is about.
+    """
+
+    connections: int = 20_000
+    connections_per_source: int = 4_000
+    handshakes_per_source: Rate = Rate(2_000, 200)
+    verifications_per_source: Rate = Rate(300, 0.5)
+    codes_per_source: Rate = Rate(1_000, 5)
+    registrations_per_source: Rate = Rate(500, 1)
+    logins_per_source: Rate = Rate(2_000, 100)
+    logins_per_account: Rate = Rate(100, 1)
+    lookups_per_account: Rate = Rate(300, 0.5)
+    fetches_per_account: Rate = Rate(500, 1)
+    pairs_per_account_and_target: Rate = Rate(10, 1 / 60)
+    """Beyond it a bundle comes without a one-time pair."""
+    pairs_per_target: Rate = Rate(100, 1 / 10)
+    """Beyond it a bundle comes without a one-time pair."""
+    publishes_per_account: Rate = Rate(60, 0.2)
+    sends_per_account: Rate = Rate(10_000, 1_000)
+    send_bytes_per_account: Rate = Rate(64 * 1024 * 1024, 4 * 1024 * 1024)
+    open_requests: int = 1_024
+    """Requests of one connection that have no answer yet."""
+    refusals_before_cut: int = 2_000
+    """Refusals for want of patience in a row, after which a connection is closed with code 4006."""
+    window: int = 64
+    """Deliveries that one connection may leave unacknowledged."""
+    mailbox_messages: int = 10_000
+    mailbox_size_b: int = 64 * 1024 * 1024
+    retention_s: int = 30 * 24 * 3600
+    pairs_in_stock: int = 200
+    buckets: int = 50_000
+    """Buckets of one kind that are kept in memory; the one unused for longest goes first."""
+
+
+class Buckets:
+    """The buckets of one kind, at most `max_keys` of them.
+
+    Args:
+        rate: what each bucket holds, and how it refills.
+        max_keys: how many are remembered. A forgotten bucket is a full one.
+    """
+
+    __slots__ = ("_burst", "_levels", "_max_keys", "_per_s")
+
+    def __init__(self, rate: Rate, max_keys: int) -> None:
+        self._burst = rate.burst
+        self._per_s = rate.per_s
+        self._max_keys = max_keys
+        # Key → level, and when it was that. Insertion order is the order of use.
+        self._levels: dict[Hashable, tuple[float, int]] = {}
+
+    def __len__(self) -> int:
+        return len(self._levels)
+
+    def take(self, key: Hashable, now_ms: int, amount: float = 1.0) -> float:
+        """Take from a bucket; give 0.0, or the seconds after which there is enough (nothing was taken then)."""
+        level, then_ms = self._levels.pop(key, (self._burst, now_ms))
+        level = min(self._burst, level + max(0, now_ms - then_ms) * self._per_s / 1000)
+        wait_s = 0.0
+        if level >= amount:
+            level -= amount
+        else:
+            wait_s = (amount - level) / self._per_s
+        if level < self._burst:
+            self._levels[key] = (level, now_ms)
+            if len(self._levels) > self._max_keys:
+                del self._levels[next(iter(self._levels))]
+        return wait_s

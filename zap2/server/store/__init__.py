@@ -1,0 +1,1 @@
+"""Where the relay keeps things: one port, and its implementation on SQLite."""

@@ -1,0 +1,161 @@
+"""Accounts, numbers, codes, tickets and tokens on SQLite. All of it runs in the writer's thread."""
+
+from __future__ import annotations
+
+import hmac
+import sqlite3
+from typing import Final
+
+from zap2.ids import Uid
+from zap2.server.store.port import (
+    CodeCheck,
+    CodePolicy,
+    CodeStarted,
+    Device,
+    NewAccount,
+    PrekeyState,
+    Registration,
+    TokenOwner,
+    TooSoon,
+)
+
+_FORGET_CODES_AFTER_MS: Final = 24 * 3600 * 1000
+_MAX_RESEND_AFTER_S: Final = 3_600
+_TOKENS_PER_DEVICE: Final = 8
+_TOKEN_GRACE_MS: Final = 3_600 * 1000
+"""How long an expired token is told apart from an unknown one."""
+
+
+class Accounts:
+    """The part of a database that says who is who."""
+
+    def __init__(self) -> None:
+        self._db: sqlite3.Connection
+
+    def use(self, connection: sqlite3.Connection) -> None:
+        """Work on this connection from now on."""
+        self._db = connection
+
+    # --------------------------------------------------------------------------------------------- numbers
+
+    def start_code(
+        self, number_key: bytes, code_hash: bytes, policy: CodePolicy, now_ms: int
+    ) -> CodeStarted | TooSoon:
+        row = self._db.execute(
+            "SELECT sends, next_send_at_ms FROM code WHERE number_key = ? AND forget_at_ms > ?",
+            (number_key, now_ms),
+        ).fetchone()
+        sends, next_send_at_ms = row or (0, 0)
+        if now_ms < next_send_at_ms:
+            return TooSoon((next_send_at_ms - now_ms) / 1000)
+        resend_after_s = min(policy.resend_after_s * 2 ** min(sends, 16), _MAX_RESEND_AFTER_S)
+        self._db.execute(
+            "INSERT OR REPLACE INTO code VALUES (?, ?, ?, ?, ?, ?, ?)",
+            (
+                number_key,
+                code_hash,
+                now_ms + policy.ttl_s * 1000,
+                policy.tries,
+                sends + 1,
+                now_ms + resend_after_s * 1000,
+                now_ms + _FORGET_CODES_AFTER_MS,
+            ),
+        )
+        return CodeStarted(resend_after_s)
+
+    def check_code(self, number_key: bytes, code_hash: bytes, now_ms: int) -> CodeCheck:
+        row = self._db.execute(
+            "SELECT code_hash, expires_at_ms, tries_left FROM code WHERE number_key = ?", (number_key,)
+        ).fetchone()
+        if row is None or row[0] is None or row[1] <= now_ms:
+            return CodeCheck.EXPIRED
+        expected, _, tries_left = row
+        if tries_left <= 0:
+            return CodeCheck.TOO_MANY_TRIES
+        if hmac.compare_digest(expected, code_hash):
+            self._db.execute("UPDATE code SET code_hash = NULL WHERE number_key = ?", (number_key,))
+            return CodeCheck.RIGHT
+        self._db.execute("UPDATE code SET tries_left = tries_left - 1 WHERE number_key = ?", (number_key,))
+        return CodeCheck.WRONG
+
+    def is_registered(self, number_key: bytes) -> bool:
+        return self.find_number(number_key) is not None
+
+    def find_number(self, number_key: bytes) -> Uid | None:
+        row = self._db.execute("SELECT uid FROM account WHERE number_key = ?", (number_key,)).fetchone()
+        return Uid(row[0]) if row else None
+
+    def put_ticket(self, ticket_hash: bytes, number_key: bytes, expires_at_ms: int) -> None:
+        self._db.execute(
+            "INSERT INTO ticket VALUES (?, ?, ?, NULL)", (ticket_hash, number_key, expires_at_ms)
+        )
+
+    # -------------------------------------------------------------------------------------------- accounts
+
+    def register(self, ticket_hash: bytes, account: NewAccount, now_ms: int) -> Registration:
+        row = self._db.execute(
+            "SELECT number_key, used_by FROM ticket WHERE ticket_hash = ? AND expires_at_ms > ?",
+            (ticket_hash, now_ms),
+        ).fetchone()
+        if row is None:
+            return Registration.TICKET_INVALID
+        number_key, used_by = row
+        if used_by is not None:
+            return Registration.DONE if used_by == account.uid else Registration.TICKET_INVALID
+        owner = self.find_number(number_key)
+        if owner is not None and owner != account.uid:
+            return Registration.NUMBER_TAKEN
+        # The same identity with another number: the person changed it.
+        (account_id,) = self._db.execute(
+            "INSERT INTO account (uid, document, document_signature, number_key) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (uid) DO UPDATE SET number_key = excluded.number_key RETURNING id",
+            (account.uid, account.document, account.document_signature, number_key),
+        ).fetchone()
+        self._db.execute(
+            "INSERT OR IGNORE INTO device (account, device) VALUES (?, ?)", (account_id, account.device)
+        )
+        self._db.execute("UPDATE ticket SET used_by = ? WHERE ticket_hash = ?", (account.uid, ticket_hash))
+        return Registration.DONE
+
+    def device(self, uid: Uid, device: int) -> Device | None:
+        row = self._db.execute(
+            "SELECT mailbox, document, document_signature,"
+            " (SELECT count(*) FROM pair WHERE pair.mailbox = device.mailbox), highest_sid, highest_oid"
+            " FROM device JOIN account ON account.id = device.account WHERE uid = ? AND device = ?",
+            (uid, device),
+        ).fetchone()
+        if row is None:
+            return None
+        mailbox, document, document_signature, *prekeys = row
+        return Device(mailbox, document, document_signature, PrekeyState(*prekeys))
+
+    # ---------------------------------------------------------------------------------------------- tokens
+
+    def put_token(self, token_hash: bytes, owner: TokenOwner) -> None:
+        self._db.execute(
+            "INSERT INTO token VALUES (?, ?, ?, ?)",
+            (token_hash, owner.uid, owner.device, owner.expires_at_ms),
+        )
+        self._db.execute(
+            "DELETE FROM token WHERE token_hash IN (SELECT token_hash FROM token WHERE uid = ? AND device = ?"
+            " ORDER BY expires_at_ms DESC LIMIT -1 OFFSET ?)",
+            (owner.uid, owner.device, _TOKENS_PER_DEVICE),
+        )
+
+    def find_token(self, token_hash: bytes) -> TokenOwner | None:
+        row = self._db.execute(
+            "SELECT uid, device, expires_at_ms FROM token WHERE token_hash = ?", (token_hash,)
+        ).fetchone()
+        return TokenOwner(Uid(row[0]), row[1], row[2]) if row else None
+
+    def drop_token(self, token_hash: bytes) -> None:
+        self._db.execute("DELETE FROM token WHERE token_hash = ?", (token_hash,))
+
+    def drop_tokens(self, uid: Uid) -> None:
+        self._db.execute("DELETE FROM token WHERE uid = ?", (uid,))
+
+    def sweep(self, now_ms: int) -> None:
+        """Forget codes, tickets and tokens that nobody can use any more."""
+        self._db.execute("DELETE FROM code WHERE forget_at_ms <= ?", (now_ms,))
+        self._db.execute("DELETE FROM ticket WHERE expires_at_ms <= ?", (now_ms,))
+        self._db.execute("DELETE FROM token WHERE expires_at_ms <= ?", (now_ms - _TOKEN_GRACE_MS,))

@@ -1,0 +1,146 @@
+"""The store on SQLite: every call becomes work of the one writer thread (`zap2.server.store.commits`)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from zap2.ids import Uid
+from zap2.server.store.accounts import Accounts
+from zap2.server.store.commits import GroupCommit
+from zap2.server.store.mail import Mail
+from zap2.server.store.port import (
+    CodeCheck,
+    CodePolicy,
+    CodeStarted,
+    Deposit,
+    DepositDone,
+    Device,
+    NewAccount,
+    PrekeyState,
+    PublishRefusal,
+    ReadDone,
+    Registration,
+    StoredBundle,
+    TokenOwner,
+    TooSoon,
+)
+from zap2.server.store.prekeys import Prekeys
+from zap2.server.store.schema import connect
+
+_ACCOUNTS_SWEPT_EVERY: Final = 60
+
+
+def _ignore(_: object) -> None:
+    """Take a result that nobody waits for. A failure was logged by the writer."""
+
+
+class SqliteStore:
+    """A `RelayStore` and `TokenStore` in one SQLite database.
+
+    Args:
+        path: the database's file, made with mode 0600 if it is not there; None keeps all of it in memory.
+        window_s: how long commits are gathered.
+        max_messages: envelopes that a mailbox holds.
+        max_size_b: bytes of payload that a mailbox holds.
+        retention_s: how long repetitions of a deposit are recognised, at least.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        *,
+        window_s: float = 0.002,
+        max_messages: int = 10_000,
+        max_size_b: int = 64 * 1024 * 1024,
+        retention_s: int = 30 * 24 * 3600,
+    ) -> None:
+        self._path = path
+        self._accounts = Accounts()
+        self._prekeys = Prekeys()
+        self._mail = Mail(max_messages, max_size_b, retention_s)
+        self._commits = GroupCommit(self._connect, window_s, self._mail.forget)
+        self._sweeps = 0
+
+    async def open(self) -> None:
+        await self._commits.start()
+
+    async def close(self) -> None:
+        await self._commits.close()
+
+    async def start_code(
+        self, number_key: bytes, code_hash: bytes, policy: CodePolicy, now_ms: int
+    ) -> CodeStarted | TooSoon:
+        return await self._commits.call(self._accounts.start_code, number_key, code_hash, policy, now_ms)
+
+    async def check_code(self, number_key: bytes, code_hash: bytes, now_ms: int) -> CodeCheck:
+        return await self._commits.call(self._accounts.check_code, number_key, code_hash, now_ms)
+
+    async def is_registered(self, number_key: bytes) -> bool:
+        return await self._commits.call(self._accounts.is_registered, number_key)
+
+    async def put_ticket(self, ticket_hash: bytes, number_key: bytes, expires_at_ms: int) -> None:
+        await self._commits.call(self._accounts.put_ticket, ticket_hash, number_key, expires_at_ms)
+
+    async def register(self, ticket_hash: bytes, account: NewAccount, now_ms: int) -> Registration:
+        return await self._commits.call(self._accounts.register, ticket_hash, account, now_ms)
+
+    async def find_number(self, number_key: bytes) -> Uid | None:
+        return await self._commits.call(self._accounts.find_number, number_key)
+
+    async def device(self, uid: Uid, device: int) -> Device | None:
+        return await self._commits.call(self._accounts.device, uid, device)
+
+    async def publish(
+        self,
+        mailbox: int,
+        signed_set: tuple[int, bytes] | None,
+        pairs: Sequence[tuple[int, bytes]],
+        max_stock: int,
+    ) -> PrekeyState | PublishRefusal:
+        return await self._commits.call(self._prekeys.publish, mailbox, signed_set, pairs, max_stock)
+
+    async def fetch(self, uid: Uid, device: int, with_pair: bool) -> StoredBundle | None:
+        return await self._commits.call(self._prekeys.fetch, uid, device, with_pair)
+
+    def deposit(self, deposit: Deposit, done: DepositDone) -> None:
+        self._commits.submit(done, self._mail.deposit, deposit)
+
+    def read_mail(self, mailbox: int, after_seq: int, limit: int, now_ms: int, done: ReadDone) -> None:
+        self._commits.submit(done, self._mail.read, mailbox, after_seq, limit, now_ms)
+
+    def discard(self, mailbox: int, seqs: Sequence[int]) -> None:
+        self._commits.submit(_ignore, self._mail.discard, mailbox, seqs)
+
+    async def put_token(self, token_hash: bytes, owner: TokenOwner) -> None:
+        await self._commits.call(self._accounts.put_token, token_hash, owner)
+
+    async def find_token(self, token_hash: bytes) -> TokenOwner | None:
+        return await self._commits.call(self._accounts.find_token, token_hash)
+
+    async def drop_token(self, token_hash: bytes) -> None:
+        await self._commits.call(self._accounts.drop_token, token_hash)
+
+    async def drop_tokens(self, uid: Uid) -> None:
+        await self._commits.call(self._accounts.drop_tokens, uid)
+
+    async def sweep(self, now_ms: int) -> None:
+        await self._commits.call(self._mail.sweep, now_ms)
+        if self._sweeps % _ACCOUNTS_SWEPT_EVERY == 0:
+            await self._commits.call(self._accounts.sweep, now_ms)
+        self._sweeps += 1
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._path is None:
+            connection = connect(":memory:")
+        else:
+            # SQLite gives its journal the mode of the database, so making the file first is enough.
+            os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
+            connection = connect(str(self._path))
+        self._accounts.use(connection)
+        self._prekeys.use(connection)
+        self._mail.use(connection)
+        return connection
