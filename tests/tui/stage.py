@@ -1,0 +1,433 @@
+"""A scripted world behind the client's protocol: it keeps real state, and a test can make it say or refuse things.
+
+Nothing here sleeps or reads a clock: time stands at `NOW_MS`, in UTC.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+
+from zap2.client.api import (
+    Client,
+    ContactChanged,
+    ContactState,
+    ContactView,
+    ConversationChanged,
+    ConversationView,
+    Event,
+    LinkChanged,
+    LinkState,
+    LinkView,
+    MessageAdded,
+    MessageChanged,
+    MessageState,
+    MessageView,
+    MeView,
+    Notice,
+    RelayView,
+    SafetyNumberView,
+    Signup,
+    Trust,
+    VerificationView,
+)
+from zap2.errors import (
+    InvalidMessage,
+    InvalidPhoneNumber,
+    Refused,
+    UnknownConversation,
+    WrongPassphrase,
+    Zap2Error,
+)
+from zap2.ids import ConversationId, MessageId, Uid, conversation_with
+from zap2.tui.clock import Clock
+
+NOW_MS = int(datetime(2026, 11, 22, 14, 30, tzinfo=UTC).timestamp() * 1000)
+MINUTE_MS = 60_000
+DAY_MS = 24 * 60 * MINUTE_MS
+MAX_TEXT_B = 60_000
+RELAY = "zap2://mfrggzdfmztwq2lknnwg23tpobyxe43u@relay.example.org:8765"
+PASSPHRASE = "four random words here"
+
+
+def uid_of(name: str) -> Uid:
+    """A uid that is the same in every run."""
+    return Uid(name.encode().ljust(32, b".")[:32])
+
+
+ME = uid_of("me")
+
+
+@dataclass
+class StoppedClock:
+    """A clock that a test moves."""
+
+    now_ms: int = NOW_MS
+    monotonic_s: float = 1000.0
+
+    def clock(self) -> Clock:
+        """The clock as the screen reads it."""
+        return Clock(now_ms=lambda: self.now_ms, monotonic_s=lambda: self.monotonic_s, zone=UTC)
+
+
+@dataclass
+class StageClient:
+    """A client without engine, vault or network."""
+
+    me: MeView = field(default_factory=lambda: MeView(ME, "Bo Example", "+49 1512 3456789", RELAY))
+    link: LinkView = field(default_factory=lambda: LinkView(LinkState.ONLINE))
+    people: dict[Uid, ContactView] = field(default_factory=dict)
+    threads: dict[ConversationId, list[MessageView]] = field(default_factory=dict)
+    views: dict[ConversationId, ConversationView] = field(default_factory=dict)
+    directory: dict[str, Uid] = field(default_factory=dict)
+    refusals: dict[str, Zap2Error | Exception] = field(default_factory=dict)
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+    drafts: dict[ConversationId, str] = field(default_factory=dict)
+    gates: dict[str, asyncio.Event] = field(default_factory=dict)
+    is_closed: bool = False
+    now_ms: int = NOW_MS
+    _listeners: list[asyncio.Queue[Event | None]] = field(default_factory=list)
+
+    # What a test does
+
+    def add_person(
+        self,
+        name: str,
+        *,
+        trust: Trust = Trust.FIRST_USE,
+        state: ContactState = ContactState.ACCEPTED,
+        number: str | None = None,
+    ) -> ConversationId:
+        """Add a contact with an empty conversation."""
+        uid = uid_of(name)
+        self.people[uid] = ContactView(
+            uid, name, name, number, trust, state, self.now_ms - 30 * DAY_MS, has_one_time_prekey=True
+        )
+        conversation = conversation_with(uid)
+        self.threads[conversation] = []
+        self.views[conversation] = ConversationView(
+            conversation, uid, name, False, trust, state, 0, "", False, None, 0
+        )
+        return conversation
+
+    def add_note(self) -> ConversationId:
+        """Add the note to oneself."""
+        conversation = conversation_with(ME)
+        self.threads[conversation] = []
+        self.views[conversation] = ConversationView(
+            conversation,
+            ME,
+            "Note to yourself",
+            True,
+            Trust.VERIFIED,
+            ContactState.ACCEPTED,
+            0,
+            "",
+            False,
+            None,
+            0,
+        )
+        return conversation
+
+    def write(
+        self,
+        conversation: ConversationId,
+        text: str,
+        *,
+        at_ms: int | None = None,
+        state: MessageState | None = None,
+        failure: str | None = None,
+        tell: bool = True,
+    ) -> MessageView:
+        """Put a message into a conversation: own if it has a state, else from the peer and unread."""
+        at_ms = self.now_ms if at_ms is None else at_ms
+        thread = self.threads[conversation]
+        view = self.views[conversation]
+        position = thread[-1].position + 1 if thread else 1
+        message = MessageView(
+            conversation,
+            position,
+            MessageId(b"%s%012d" % (view.peer[:4], position)),
+            view.peer if state is None else ME,
+            view.title if state is None else self.me.name,
+            state is not None,
+            text,
+            at_ms,
+            at_ms,
+            state,
+            failure,
+        )
+        thread.append(message)
+        unread = view.unread + 1 if state is None else 0
+        self._put_view(
+            replace(
+                view,
+                unread=unread,
+                last_text=text,
+                last_is_mine=message.is_mine,
+                last_state=state,
+                last_at_ms=at_ms,
+            ),
+            tell,
+        )
+        if tell:
+            self.tell(MessageAdded(message, is_request=view.contact_state is ContactState.REQUEST))
+        return message
+
+    def advance(self, message: MessageView, state: MessageState, failure: str | None = None) -> MessageView:
+        """Change the state of a message."""
+        thread = self.threads[message.conversation]
+        index = next(i for i, one in enumerate(thread) if one.id == message.id)
+        thread[index] = changed = replace(thread[index], state=state, failure=failure)
+        self.tell(MessageChanged(changed))
+        if index == len(thread) - 1:
+            self._put_view(replace(self.views[message.conversation], last_state=state), True)
+        return changed
+
+    def set_link(self, link: LinkView) -> None:
+        """Change the link."""
+        self.link = link
+        self.tell(LinkChanged(link))
+
+    def tell(self, event: Event) -> None:
+        """Send an event to whoever listens."""
+        for listener in self._listeners:
+            listener.put_nowait(event)
+
+    def notice(self, notice: Notice) -> None:
+        """Send a notice."""
+        self.tell(notice)
+
+    def called(self, method: str) -> list[tuple[object, ...]]:
+        """Calls of one method, without its name."""
+        return [call[1:] for call in self.calls if call[0] == method]
+
+    # The protocol
+
+    @asynccontextmanager
+    async def _subscribed(self) -> AsyncIterator[AsyncIterator[Event]]:
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._listeners.append(queue)
+
+        async def events() -> AsyncIterator[Event]:
+            while (event := await queue.get()) is not None:
+                yield event
+
+        try:
+            yield events()
+        finally:
+            self._listeners.remove(queue)
+
+    def events(self):  # type: ignore[no-untyped-def]  # the decorated generator has the type that the protocol asks for
+        """Subscribe."""
+        return self._subscribed()
+
+    async def _enter(self, method: str, *arguments: object) -> None:
+        self.calls.append((method, *arguments))
+        if method in self.gates:
+            await self.gates[method].wait()
+        if method in self.refusals:
+            raise self.refusals[method]
+
+    def _put_view(self, view: ConversationView, tell: bool) -> None:
+        self.views[view.id] = view
+        if tell:
+            self.tell(ConversationChanged(view))
+
+    def _put_contact(self, contact: ContactView) -> ContactView:
+        self.people[contact.uid] = contact
+        self.tell(ContactChanged(contact))
+        conversation = conversation_with(contact.uid)
+        view = self.views[conversation]
+        self._put_view(
+            replace(view, title=contact.title, trust=contact.trust, contact_state=contact.state), True
+        )
+        return contact
+
+    async def conversations(self) -> Sequence[ConversationView]:
+        """All, newest first."""
+        await self._enter("conversations")
+        return sorted(self.views.values(), key=lambda view: -view.last_at_ms)
+
+    async def conversation(self, conversation: ConversationId) -> ConversationView:
+        """One."""
+        await self._enter("conversation", conversation)
+        if conversation not in self.views:
+            raise UnknownConversation
+        return self.views[conversation]
+
+    async def messages(
+        self, conversation: ConversationId, *, before: int | None = None, limit: int = 200
+    ) -> Sequence[MessageView]:
+        """A page."""
+        await self._enter("messages", conversation, before, limit)
+        found = [one for one in self.threads[conversation] if before is None or one.position < before]
+        return found[-limit:]
+
+    async def contacts(self) -> Sequence[ContactView]:
+        """All, by title."""
+        return sorted(self.people.values(), key=lambda contact: contact.title)
+
+    async def contact(self, uid: Uid) -> ContactView:
+        """One."""
+        await self._enter("contact", uid)
+        return self.people[uid]
+
+    async def add_contact(self, number: str, name: str = "") -> ContactView:
+        """Find by number."""
+        await self._enter("add_contact", number, name)
+        if not number.startswith("+"):
+            raise InvalidPhoneNumber(f"{number} has no country code.")
+        if number not in self.directory:
+            raise Refused("not-found", "Nobody at this relay has registered that number.")
+        uid = self.directory[number]
+        title = uid.decode().rstrip(".")
+        self.add_person(name or title, number=number)
+        return self._put_contact(replace(self.people[uid_of(name or title)]))
+
+    async def send_text(self, conversation: ConversationId, text: str) -> MessageView:
+        """Store and queue."""
+        await self._enter("send_text", conversation, text)
+        if not text.strip():
+            raise InvalidMessage("An empty message is not sent.")
+        if len(text.encode()) > MAX_TEXT_B:
+            raise InvalidMessage("This text is too long.", "Send it in parts of at most 60,000 bytes.")
+        view = self.views[conversation]
+        if view.contact_state is ContactState.REQUEST:
+            self._put_contact(replace(self.people[view.peer], state=ContactState.ACCEPTED))
+        return self.write(conversation, text, state=MessageState.QUEUED)
+
+    async def retry(self, conversation: ConversationId, message: MessageId) -> MessageView:
+        """Queue again."""
+        await self._enter("retry", conversation, message)
+        found = next(one for one in self.threads[conversation] if one.id == message)
+        return self.advance(found, MessageState.QUEUED)
+
+    async def mark_read(self, conversation: ConversationId, up_to_position: int) -> None:
+        """Note what was seen."""
+        await self._enter("mark_read", conversation, up_to_position)
+        unread = sum(
+            1 for one in self.threads[conversation] if not one.is_mine and one.position > up_to_position
+        )
+        self._put_view(replace(self.views[conversation], unread=unread), True)
+
+    async def accept(self, uid: Uid) -> ContactView:
+        """Accept."""
+        await self._enter("accept", uid)
+        return self._put_contact(replace(self.people[uid], state=ContactState.ACCEPTED))
+
+    async def block(self, uid: Uid) -> ContactView:
+        """Block."""
+        await self._enter("block", uid)
+        return self._put_contact(replace(self.people[uid], state=ContactState.BLOCKED))
+
+    async def rename(self, uid: Uid, name: str) -> ContactView:
+        """Rename."""
+        await self._enter("rename", uid, name)
+        person = self.people[uid]
+        return self._put_contact(replace(person, title=name or person.profile_name))
+
+    async def safety_number(self, uid: Uid) -> SafetyNumberView:
+        """Sixty digits."""
+        await self._enter("safety_number", uid)
+        person = self.people[uid]
+        digits = "".join(f"{(7919 * (i + 1)) % 100000:05}" for i in range(12))
+        return SafetyNumberView(
+            uid, person.title, digits, f"zap2:safety:{digits}", person.trust is Trust.VERIFIED
+        )
+
+    async def set_verified(self, uid: Uid, *, is_verified: bool) -> ContactView:
+        """Record."""
+        await self._enter("set_verified", uid, is_verified)
+        trust = Trust.VERIFIED if is_verified else Trust.FIRST_USE
+        return self._put_contact(replace(self.people[uid], trust=trust))
+
+    async def save_draft(self, conversation: ConversationId, text: str) -> None:
+        """Keep unsent text."""
+        await self._enter("save_draft", conversation, text)
+        self.drafts[conversation] = text
+        self._put_view(replace(self.views[conversation], draft=text), True)
+
+    async def reconnect(self) -> None:
+        """Try now."""
+        await self._enter("reconnect")
+
+    async def close(self) -> None:
+        """End."""
+        self.is_closed = True
+        for listener in self._listeners:
+            listener.put_nowait(None)
+
+
+@dataclass
+class StageSignup:
+    """A first run against a relay that knows one address and one code."""
+
+    client: StageClient
+    asks_code: bool = True
+    is_pinned: bool = True
+    is_encrypted: bool = True
+    code: str = "123456"
+    refusals: dict[str, Zap2Error] = field(default_factory=dict)
+    calls: list[tuple[object, ...]] = field(default_factory=list)
+
+    def _enter(self, method: str, *arguments: object) -> None:
+        self.calls.append((method, *arguments))
+        if method in self.refusals:
+            raise self.refusals[method]
+
+    async def connect(self, address: str) -> RelayView:
+        """Reach the relay."""
+        self._enter("connect", address)
+        fingerprint = "mfrggzdfmztwq2lknnwg23tpobyxe43u"
+        return RelayView(RELAY, fingerprint, self.is_pinned, self.is_encrypted, "open", "log")
+
+    async def request_code(self, number: str) -> VerificationView:
+        """Take a number."""
+        self._enter("request_code", number)
+        if not number.startswith("+"):
+            raise InvalidPhoneNumber("This number has no country code.")
+        return VerificationView(number, self.asks_code, "log", 600.0, 30.0)
+
+    async def check_code(self, code: str) -> None:
+        """Check a code."""
+        self._enter("check_code", code)
+        if code != self.code:
+            raise Refused("wrong-code", "This is not the code that was sent.", hint="Four tries are left.")
+
+    async def create(self, name: str, passphrase: str) -> Client:
+        """Make the profile."""
+        self._enter("create", name, passphrase)
+        return self.client
+
+    async def close(self) -> None:
+        """Give up."""
+        self.calls.append(("close",))
+
+
+@dataclass
+class StageEntrance:
+    """A door whose passphrase is `PASSPHRASE`."""
+
+    client: StageClient
+    exists: bool = True
+    profile: str = "default"
+    refusal: Zap2Error | None = None
+    first_run: StageSignup | None = None
+
+    async def unlock(self, passphrase: str) -> Client:
+        """Open with the right passphrase only."""
+        if self.refusal is not None:
+            raise self.refusal
+        if passphrase != PASSPHRASE:
+            raise WrongPassphrase
+        return self.client
+
+    def signup(self) -> Signup:
+        """Begin."""
+        if self.first_run is None:
+            self.first_run = StageSignup(self.client)
+        return self.first_run

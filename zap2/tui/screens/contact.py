@@ -1,0 +1,138 @@
+"""What is known of one person, and what one can do about them."""
+
+from __future__ import annotations
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.message import Message
+from textual.widgets import Button, Input, Static
+
+from zap2.client.api import Client, ContactChanged, ContactState, ContactView, Trust
+from zap2.ids import format_uid
+from zap2.tui.clock import Clock
+from zap2.tui.screens.dialog import Confirm, Dialog
+from zap2.tui.words import moment_words, trust_words
+from zap2.tui.work import Failed, Happened, ask
+
+_TRUST_MEANS = {
+    Trust.FIRST_USE: "Their keys came from the relay at first contact. Compare safety numbers to be sure.",
+    Trust.VERIFIED: "You made sure that these keys are theirs. You are told at once if they ever change.",
+}
+
+
+class ContactScreen(Dialog[str]):
+    """Shows a contact; its result is "safety-number" when the person wants to compare."""
+
+    EXPLANATION = (
+        "A contact",
+        "The name in the field is yours and only you see it. Tab moves between the buttons, Esc closes.",
+    )
+
+    class Loaded(Message):
+        """A new view of the contact."""
+
+        def __init__(self, contact: ContactView) -> None:
+            super().__init__()
+            self.contact = contact
+
+    def __init__(self, client: Client, contact: ContactView, clock: Clock) -> None:
+        super().__init__()
+        self._client = client
+        self._contact = contact
+        self._clock = clock
+        self._own_name = contact.title
+
+    def compose(self) -> ComposeResult:
+        """Make the parts; `_show` fills them."""
+        with VerticalScroll(classes="dialog", can_focus=False):
+            yield Static("", id="contact-title", classes="dialog-title", markup=False)
+            yield Static("", id="contact-trust", markup=False)
+            yield Static("", id="contact-facts", classes="dialog-text", markup=False)
+            yield Static("Name for you (empty: the name they chose)", classes="field-label")
+            yield Input(value=self._own_name, id="rename", compact=True, max_length=64)
+            yield Static("", id="contact-error", classes="field-error", markup=False)
+            with Horizontal(classes="dialog-buttons"):
+                yield Button("Close", id="close", compact=True)
+                yield Button("Block", id="block", compact=True)
+                yield Button("Accept", id="accept", compact=True)
+                yield Button("Safety number", id="compare", variant="primary", compact=True)
+
+    def on_mount(self) -> None:
+        """Fill in what is known."""
+        self.say("#contact-error", "")
+        self._show(self._contact)
+        self.query_one("#compare").focus()
+
+    def _show(self, contact: ContactView) -> None:
+        self._contact = contact
+        self.query_one("#contact-title", Static).update(contact.title)
+        trust = trust_words(contact.trust, contact.state)
+        means = _TRUST_MEANS[contact.trust] if contact.state is ContactState.ACCEPTED else ""
+        self.query_one("#contact-trust", Static).update(f"{trust}\n{means}".rstrip())
+        self.query_one("#contact-facts", Static).update(self._facts(contact))
+        self.query_one("#block").display = contact.state is not ContactState.BLOCKED
+        accept = self.query_one("#accept", Button)
+        accept.display = contact.state is not ContactState.ACCEPTED
+        accept.label = "Unblock" if contact.state is ContactState.BLOCKED else "Accept"
+
+    def _facts(self, contact: ContactView) -> str:
+        first = {
+            None: "no session yet",
+            True: "set up with a one-time prekey",
+            False: "set up without a one-time prekey; the first message has less protection, later ones not",
+        }[contact.has_one_time_prekey]
+        facts = (
+            ("Their name", contact.profile_name or "not known yet"),
+            ("Phone number", contact.number or "not confirmed by the relay"),
+            ("Added", moment_words(self._clock.local(contact.added_at_ms))),
+            ("Session", first),
+            ("Address", format_uid(contact.uid)),
+        )
+        return "\n".join(f"{name + ':':<14}{value}" for name, value in facts)
+
+    @on(Happened)
+    def _happened(self, message: Happened) -> None:
+        event = message.event
+        if isinstance(event, ContactChanged) and event.contact.uid == self._contact.uid:
+            self._show(event.contact)
+
+    @on(Loaded)
+    def _loaded(self, message: Loaded) -> None:
+        self.say("#contact-error", "")
+        self._show(message.contact)
+
+    @on(Failed)
+    def _failed(self, message: Failed) -> None:
+        message.stop()
+        self.say_error("#contact-error", message.error)
+
+    @on(Input.Submitted, "#rename")
+    def _rename(self, event: Input.Submitted) -> None:
+        ask(self, self._client.rename(self._contact.uid, event.value.strip()), self.Loaded)
+
+    @on(Button.Pressed, "#close")
+    def _close(self) -> None:
+        self.dismiss(None)
+
+    @on(Button.Pressed, "#compare")
+    def _compare(self) -> None:
+        self.dismiss("safety-number")
+
+    @on(Button.Pressed, "#accept")
+    def _accept(self) -> None:
+        ask(self, self._client.accept(self._contact.uid), self.Loaded)
+
+    @on(Button.Pressed, "#block")
+    def _block(self) -> None:
+        def decided(yes: bool | None) -> None:
+            if yes:
+                ask(self, self._client.block(self._contact.uid), self.Loaded)
+
+        question = Confirm(
+            f"Block {self._contact.title}?",
+            "What they send from now on is dropped. They are not told, and your conversation stays here. "
+            "You can unblock them later.",
+            yes="Block",
+        )
+        self.app.push_screen(question, decided)

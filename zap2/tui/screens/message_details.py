@@ -1,0 +1,55 @@
+"""Everything that is known of one message."""
+
+from __future__ import annotations
+
+from textual.app import ComposeResult
+from textual.containers import Horizontal, VerticalScroll
+from textual.widgets import Button, Static
+
+from zap2.client.api import MessageState, MessageView
+from zap2.ids import format_message_id
+from zap2.tui.clock import Clock
+from zap2.tui.screens.dialog import Dialog
+from zap2.tui.words import STATE_MEANINGS, moment_words, state_label
+
+
+class MessageDetails(Dialog[str]):
+    """Shows a message's times and state; its result is "copy" or "retry"."""
+
+    EXPLANATION = (
+        "A message",
+        "'Sent' is the time that its author's device wrote; 'stored' is when it came in here.",
+    )
+
+    def __init__(self, message: MessageView, clock: Clock) -> None:
+        super().__init__()
+        self._message = message
+        self._clock = clock
+
+    def compose(self) -> ComposeResult:
+        """Make the facts."""
+        message = self._message
+        facts = [
+            ("From", "you" if message.is_mine else message.author_name),
+            ("Sent", moment_words(self._clock.local(message.sent_at_ms))),
+            ("Stored", moment_words(self._clock.local(message.received_at_ms))),
+        ]
+        if message.state is not None:
+            facts.append(("State", f"{state_label(message.state)}: {STATE_MEANINGS[message.state]}"))
+        if message.failure:
+            facts.append(("Because", message.failure))
+        facts.append(("Id", format_message_id(message.id)))
+        with VerticalScroll(classes="dialog", can_focus=False):
+            yield Static("Message", classes="dialog-title")
+            yield Static("\n".join(f"{name + ':':<9}{value}" for name, value in facts), markup=False)
+            yield Static(message.text, classes="quoted", markup=False)
+            with Horizontal(classes="dialog-buttons"):
+                yield Button("Close", id="close", variant="primary", compact=True)
+                yield Button("Copy text", id="copy", compact=True)
+                if message.state is MessageState.FAILED:
+                    yield Button("Send again", id="retry", compact=True)
+
+    def on_button_pressed(self, event: Button.Pressed) -> None:
+        """Close with what is wanted."""
+        event.stop()
+        self.dismiss(None if event.button.id == "close" else event.button.id)

@@ -1,0 +1,295 @@
+"""The first run: relay, phone number, code, name, passphrase. A step that fails loses nothing that was typed."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import BindingType
+from textual.containers import Horizontal, VerticalScroll
+from textual.message import Message
+from textual.screen import Screen
+from textual.widgets import Button, Input, Static
+
+from zap2.client.api import Entrance, RelayView, VerificationView
+from zap2.tui.clock import Clock
+from zap2.tui.keys import bind
+from zap2.tui.passphrase import strength_words
+from zap2.tui.screens.unlock import Entered
+from zap2.tui.screens.wizard_steps import FIRST_FIELD, STEPS, TITLES, Step, code_words, relay_words
+from zap2.tui.words import countdown, error_words
+from zap2.tui.work import Failed, ask
+
+
+class WizardScreen(Screen[None]):
+    """Leads through the steps of signing up; answers stay in their fields when one goes back."""
+
+    CSS_PATH = "entrance.tcss"
+    EXPLANATION = (
+        "First run",
+        "Five short steps make a profile: Enter goes on, Esc or Back goes back, and what you typed stays. Nothing "
+        "is written to this computer and no account exists before the last step.",
+    )
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("escape", "back", "Back", "wizard.back"),
+        bind("f1", "app.explain", "Help", "app.help"),
+        bind("down", "app.focus_next", "Next field", "wizard.next-field"),
+        bind("up", "app.focus_previous", "Field before", "wizard.previous-field"),
+    ]
+
+    class Connected(Message):
+        """The relay answered and proved its key."""
+
+        def __init__(self, address: str, relay: RelayView) -> None:
+            super().__init__()
+            self.address = address
+            self.relay = relay
+
+    class CodeSent(Message):
+        """The relay took the number."""
+
+        def __init__(self, asked: str, verification: VerificationView) -> None:
+            super().__init__()
+            self.asked = asked
+            self.verification = verification
+
+    class CodeRight(Message):
+        """Possession of the number is proved."""
+
+        def __init__(self, code: str) -> None:
+            super().__init__()
+            self.code = code
+
+    def __init__(self, entrance: Entrance, default_relay: str | None, clock: Clock) -> None:
+        super().__init__()
+        self._entrance = entrance
+        self._signup = entrance.signup()
+        self._default_relay = default_relay or ""
+        self._clock = clock
+        self._step = STEPS[0]
+        self._connected_to: str | None = None
+        self._asked_number: str | None = None
+        self._verification: VerificationView | None = None
+        self._right_code: str | None = None
+        self._resend_at_s = 0.0
+        self._expires_at_s = 0.0
+        self._busy = False
+
+    def compose(self) -> ComposeResult:
+        """Make all steps; one is shown."""
+        with VerticalScroll(classes="card", can_focus=False):
+            yield Static("", id="wizard-title", classes="card-title", markup=False)
+            yield Static("", id="wizard-progress", classes="note", markup=False)
+            for step in STEPS:
+                yield Step(step)
+            with Horizontal(classes="card-buttons"):
+                yield Button("Next", id="next", variant="primary", compact=True)
+                yield Button("Back", id="back", compact=True)
+        yield Static("Enter goes on · Esc goes back · F1 help · Ctrl+Q quits", classes="foot")
+
+    def on_mount(self) -> None:
+        """Begin with the relay."""
+        self.query_one("#relay-field", Input).value = self._default_relay
+        self._show_strength("")
+        self.set_interval(1.0, self._show_resend)
+        self._go(STEPS[0])
+
+    # Moving
+
+    def _go(self, step: str) -> None:
+        self._step = step
+        for page in self.query(Step):
+            page.display = page.step == step
+        number = STEPS.index(step) + 1
+        self.query_one("#wizard-title", Static).update(TITLES[step])
+        dots = "●" * number + "○" * (len(STEPS) - number)
+        profile = f" · profile '{self._entrance.profile}'"
+        self.query_one("#wizard-progress", Static).update(f"{dots}  step {number} of {len(STEPS)}{profile}")
+        self.query_one("#back", Button).label = "Quit" if number == 1 else "Back"
+        self.query_one("#next", Button).label = "Create" if number == len(STEPS) else "Next"
+        self._say(step, "")
+        self._show_resend()
+        self.query_one(FIRST_FIELD[step], Input).focus()
+
+    @property
+    def _needs_code(self) -> bool:
+        return self._verification is None or self._verification.is_needed
+
+    def action_back(self) -> None:
+        """Go one step back; answers stay."""
+        if self._busy:
+            return
+        index = STEPS.index(self._step)
+        if index > 0:
+            before = STEPS[index - 1]
+            self._go("phone" if before == "code" and not self._needs_code else before)
+
+    @on(Button.Pressed, "#back")
+    async def _back(self) -> None:
+        if self._step == STEPS[0]:
+            await self.run_action("app.quit")
+        else:
+            self.action_back()
+
+    @on(Input.Submitted)
+    def _submitted(self, event: Input.Submitted) -> None:
+        again = self.query_one("#again-field", Input)
+        if event.input.id == "passphrase-field" and not again.value:
+            again.focus()
+        else:
+            self._next()
+
+    @on(Button.Pressed, "#next")
+    def _next(self) -> None:
+        if not self._busy:
+            getattr(self, f"_leave_{self._step}")()
+
+    # Leaving each step
+
+    def _leave_relay(self) -> None:
+        address = self._value("relay")
+        if not address:
+            self._say("relay", "! Write the relay's address; its host knows it.")
+        elif address == self._connected_to:
+            self._go("phone")
+        else:
+            self._start("Reaching the relay…")
+
+            def connected(relay: RelayView) -> Message:
+                return self.Connected(address, relay)
+
+            ask(self, self._signup.connect(address), connected)
+
+    @on(Connected)
+    def _connected(self, message: Connected) -> None:
+        self._stop()
+        self._connected_to = message.address
+        self._asked_number = self._verification = self._right_code = None
+        card = self.query_one("#relay-card", Static)
+        card.update(relay_words(message.relay))
+        card.set_class(not (message.relay.is_pinned and message.relay.is_encrypted), "-warn")
+        self._go("phone")
+
+    def _leave_phone(self) -> None:
+        number = self._value("phone")
+        if not number:
+            self._say(
+                "phone", "! Write your phone number with its country code, for example +49 1512 3456789."
+            )
+        elif number == self._asked_number and self._is_code_alive():
+            self._go("code" if self._needs_code else "name")
+        else:
+            self._request_code(number)
+
+    def _is_code_alive(self) -> bool:
+        return not self._needs_code or self._clock.monotonic_s() < self._expires_at_s
+
+    def _request_code(self, number: str) -> None:
+        self._start("Asking the relay…")
+
+        def sent(verification: VerificationView) -> Message:
+            return self.CodeSent(number, verification)
+
+        ask(self, self._signup.request_code(number), sent)
+
+    @on(CodeSent)
+    def _code_sent(self, message: CodeSent) -> None:
+        self._stop()
+        verification = message.verification
+        if message.asked != self._asked_number:
+            self.query_one("#code-field", Input).value = ""
+        self._asked_number, self._verification, self._right_code = message.asked, verification, None
+        now_s = self._clock.monotonic_s()
+        self._resend_at_s = now_s + verification.resend_after_s
+        self._expires_at_s = now_s + verification.expires_in_s
+        self.query_one("#code-words", Static).update(code_words(verification.number, verification.method))
+        self._go("code" if verification.is_needed else "name")
+
+    @on(Button.Pressed, "#resend")
+    def _resend(self, event: Button.Pressed) -> None:
+        event.stop()
+        if self._asked_number is not None and not self._busy:
+            self._request_code(self._asked_number)
+
+    def _show_resend(self) -> None:
+        """Count down to when the code may be sent again."""
+        button = self.query_one("#resend", Button)
+        wait_s = self._resend_at_s - self._clock.monotonic_s()
+        button.disabled = wait_s > 0
+        button.label = f"Send it again (in {countdown(wait_s)})" if wait_s > 0 else "Send it again"
+
+    def _leave_code(self) -> None:
+        code = "".join(self._value("code").split())
+        if not code:
+            self._say("code", "! Write the code that was sent.")
+        elif code == self._right_code:
+            self._go("name")
+        else:
+            self._start("Checking…")
+
+            def right(_: None) -> Message:
+                return self.CodeRight(code)
+
+            ask(self, self._signup.check_code(code), right)
+
+    @on(CodeRight)
+    def _code_right(self, message: CodeRight) -> None:
+        self._stop()
+        self._right_code = message.code
+        self._go("name")
+
+    def _leave_name(self) -> None:
+        if self._value("name"):
+            self._go("passphrase")
+        else:
+            self._say("name", "! Write a name; it may be a short one.")
+
+    def _leave_passphrase(self) -> None:
+        passphrase = self.query_one("#passphrase-field", Input).value
+        again = self.query_one("#again-field", Input)
+        if not passphrase:
+            self._say("passphrase", "! Write a passphrase.")
+        elif passphrase != again.value:
+            self._say(
+                "passphrase", "! The two are not the same." if again.value else "! Write it a second time."
+            )
+            again.focus()
+        else:
+            self._start("Making your keys and signing up…")
+            ask(self, self._signup.create(self._value("name"), passphrase), Entered)
+
+    # Words
+
+    @on(Failed)
+    def _failed(self, message: Failed) -> None:
+        message.stop()
+        self._stop()
+        self._say(self._step, f"! {error_words(message.error)}")
+        self.query_one(FIRST_FIELD[self._step], Input).focus()
+
+    @on(Input.Changed, "#passphrase-field")
+    def _typed(self, event: Input.Changed) -> None:
+        self._show_strength(event.value)
+
+    def _show_strength(self, passphrase: str) -> None:
+        self.query_one("#strength", Static).update(strength_words(passphrase))
+
+    def _value(self, step: str) -> str:
+        return self.query_one(f"#{step}-field", Input).value.strip()
+
+    def _start(self, words: str) -> None:
+        self._busy = True
+        self.query_one("#next").disabled = True
+        self._say(self._step, words)
+
+    def _stop(self) -> None:
+        self._busy = False
+        self.query_one("#next").disabled = False
+
+    def _say(self, step: str, words: str) -> None:
+        self.query_one(f"#{step}-error", Static).update(words)
+
+    async def on_unmount(self) -> None:
+        """Give up what was not created; what was created lives on in its client."""
+        await self._signup.close()

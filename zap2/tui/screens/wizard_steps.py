@@ -1,0 +1,115 @@
+"""The pages of the first run: each is a title, words, fields with their errors, and nothing that decides."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.widgets import Button, Input, Static
+
+from zap2.client.api import RelayView
+
+STEPS: Final = ("relay", "phone", "code", "name", "passphrase")
+
+TITLES: Final = {
+    "relay": "Which relay?",
+    "phone": "Your phone number",
+    "code": "The code that was sent",
+    "name": "Your name",
+    "passphrase": "A passphrase",
+}
+
+FIRST_FIELD: Final = {step: f"#{step}-field" for step in STEPS}
+
+
+class Step(Vertical):
+    """One page of the wizard."""
+
+    def __init__(self, step: str) -> None:
+        super().__init__(id=f"step-{step}", classes="step")
+        self.step = step
+
+    def compose(self) -> ComposeResult:
+        """Make the fields of this step."""
+        match self.step:
+            case "relay":
+                yield _text(
+                    "A relay keeps encrypted messages until they are fetched. Your friends must use the same one. "
+                    "Ask its host for the address."
+                )
+                yield _label("Relay address")
+                yield Input(placeholder="zap2://fingerprint@host:port", id="relay-field", compact=True)
+                yield _error(self.step)
+            case "phone":
+                yield Static("", id="relay-card", markup=False)
+                yield _label("Phone number, with country code")
+                yield Input(placeholder="+49 1512 3456789", id="phone-field", compact=True)
+                yield _error(self.step)
+                yield _text(
+                    "Friends find you by it. The relay keeps a keyed hash of it, not the number.", "note"
+                )
+            case "code":
+                yield Static("", id="code-words", classes="card-text", markup=False)
+                yield _label("Code, six digits")
+                yield Input(placeholder="123456", id="code-field", compact=True, max_length=12)
+                yield _error(self.step)
+                yield Button("Send it again", id="resend", compact=True)
+            case "name":
+                yield _text("People you write to see this name. The relay never does.")
+                yield _label("Name")
+                yield Input(placeholder="Ada", id="name-field", compact=True, max_length=64)
+                yield _error(self.step)
+            case _:
+                yield _text(
+                    "It encrypts everything on this computer. Nobody can reset it: if you forget it, your "
+                    "messages are gone."
+                )
+                yield _label("Passphrase")
+                yield Input(password=True, id="passphrase-field", compact=True)
+                yield Static("", id="strength", classes="note", markup=False)
+                yield _label("The same once more")
+                yield Input(password=True, id="again-field", compact=True)
+                yield _error(self.step)
+
+
+def _text(words: str, kind: str = "card-text") -> Static:
+    return Static(words, classes=kind, markup=False)
+
+
+def _error(step: str) -> Static:
+    return Static("", id=f"{step}-error", classes="field-error", markup=False)
+
+
+def _label(words: str) -> Static:
+    return Static(words, classes="field-label", markup=False)
+
+
+def relay_words(relay: RelayView) -> str:
+    """Say which relay answered, and how sure one may be that it is the right one."""
+    groups = " ".join(relay.fingerprint[i : i + 4] for i in range(0, len(relay.fingerprint), 4))
+    if relay.is_pinned:
+        sure = "✓ It has the key that your address names."
+    else:
+        sure = (
+            "! Your address named no key, so this one is trusted from now on. Ask the host whether the "
+            "fingerprint is the same."
+        )
+    secret = (
+        "✓ The connection is encrypted (TLS)."
+        if relay.is_encrypted
+        else "! The connection itself is not encrypted. Messages still are; who writes to whom can be seen."
+    )
+    closed = "! This relay takes nobody new by itself." if relay.registration == "closed" else ""
+    lines = (f"Key  {groups}", sure, secret, closed)
+    return "\n".join(line for line in lines if line)
+
+
+def code_words(number: str, method: str) -> str:
+    """Say where the code is."""
+    how = {
+        "log": "The host of the relay reads it in the relay's log and tells it to you.",
+        "smtp": "It comes by mail.",
+        "webhook": "It comes by text message.",
+    }.get(method, "")
+    return f"A code is on its way for {number}. {how}".strip()
