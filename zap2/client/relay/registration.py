@@ -1,0 +1,179 @@
+"""A relay before there is an account: what it says of itself, proving a number, registering."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Protocol
+
+from zap2.address import RelayAddress
+from zap2.client.api import RelayView, VerificationView
+from zap2.client.relay.connection import News, RelayConnection, open_connection
+from zap2.client.relay.dialing import Patience
+from zap2.client.relay.login import DEVICE, LoginKeys
+from zap2.errors import ProtocolViolation
+from zap2.ids import RandomBytes
+from zap2.text import sanitize
+from zap2.wire.frames import (
+    CheckCode,
+    Draining,
+    Register,
+    Registered,
+    StartVerification,
+    Ticket,
+    VerificationStarted,
+)
+from zap2.wire.statements import register_statement
+
+_E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
+_MAX_METHOD_CHARS: Final = 40
+
+
+class RegistrationKeys(LoginKeys, Protocol):
+    """The identity of an account that is to be registered."""
+
+    @property
+    def document_signature(self) -> bytes:
+        """The identity key's signature over its document, 64 bytes."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Started:
+    """A verification was started. `ticket` is there at once where the relay asks for no code."""
+
+    view: VerificationView
+    ticket: bytes | None = field(repr=False)
+
+
+class RegistrationClient:
+    """A connection without an account; use it as a context manager, or `close` it.
+
+    The steps may lie minutes apart, and the relay need not wait: a connection that is over is opened again, and the
+    relay must then have the key that it had the first time.
+
+    Args:
+        address: the relay; without a fingerprint any key is taken the first time.
+        rng: for nonces.
+        patience: how long the relay may take.
+        extra_ca: a PEM file with certificates to trust beside the system's.
+    """
+
+    def __init__(
+        self,
+        address: RelayAddress,
+        *,
+        rng: RandomBytes,
+        patience: Patience | None = None,
+        extra_ca: Path | None = None,
+    ) -> None:
+        self._address = address
+        self._is_pinned = address.fingerprint is not None
+        self._rng = rng
+        self._patience = patience or Patience()
+        self._extra_ca = extra_ca
+        self._connection: RelayConnection | None = None
+
+    async def __aenter__(self) -> RegistrationClient:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def connect(self) -> RelayView:
+        """Reach the relay and check its key; gives what it says of itself.
+
+        Raises:
+            Unreachable, NotTrusted, ProtocolViolation.
+        """
+        connection = await self._connected()
+        return RelayView(
+            address=str(self._address),
+            fingerprint=connection.fingerprint,
+            is_pinned=self._is_pinned,
+            is_encrypted=self._address.is_encrypted,
+            registration=connection.greeting.registration,
+            verification=_method(connection.greeting.verification),
+        )
+
+    async def start_verification(self, number: str) -> Started:
+        """Have a code sent to a number; go on with `check_code`, unless the ticket is there already.
+
+        Raises:
+            Refused: `invalid-number`, `number-registered`, `registration-closed`, `resend-too-soon`, `rate-limited`.
+            Unreachable, NotTrusted, ProtocolViolation.
+        """
+        connection = await self._connected()
+        started = await connection.request(lambda rid: StartVerification(rid, number), VerificationStarted)
+        if not _E164.fullmatch(started.number):
+            raise ProtocolViolation("The relay answered with something that is not a phone number.")
+        view = VerificationView(
+            number=started.number,
+            is_needed=started.ticket is None,
+            method=_method(started.method),
+            expires_in_s=started.expires_in_s,
+            resend_after_s=started.resend_after_s,
+        )
+        return Started(view, started.ticket)
+
+    async def check_code(self, number: str, code: str) -> bytes:
+        """Prove possession of a number (E.164, as `start_verification` gave it); gives the ticket for `register`.
+
+        Raises:
+            Refused: `wrong-code`, `code-expired`, `too-many-tries`, `number-registered`, `rate-limited`.
+            Unreachable, NotTrusted, ProtocolViolation.
+        """
+        connection = await self._connected()
+        answer = await connection.request(lambda rid: CheckCode(rid, number, code), Ticket)
+        return answer.ticket
+
+    async def register(self, keys: RegistrationKeys, ticket: bytes) -> None:
+        """Bind the ticket's number to an identity. The same again does no harm, should an answer have been lost.
+
+        Raises:
+            Refused: `ticket-invalid`, `number-registered`, `bad-signature`, `rate-limited`.
+            Unreachable, NotTrusted, ProtocolViolation.
+        """
+        connection = await self._connected()
+        greeting = connection.greeting
+        proof = keys.sign(register_statement(greeting.relay_key, greeting.challenge, ticket, keys.document))
+        registered = await connection.request(
+            lambda rid: Register(rid, ticket, keys.document, keys.document_signature, DEVICE, proof),
+            Registered,
+        )
+        if registered.uid != keys.uid:
+            raise ProtocolViolation("The relay registered another account than the one that was asked for.")
+
+    async def close(self) -> None:
+        """End the connection."""
+        if self._connection is not None:
+            connection, self._connection = self._connection, None
+            await connection.close()
+
+    async def _connected(self) -> RelayConnection:
+        if self._connection is not None and self._connection.is_over:
+            await self.close()
+        if self._connection is None:
+            self._connection = await open_connection(
+                self._address,
+                rng=self._rng,
+                on_news=_expect_no_mail,
+                patience=self._patience,
+                extra_ca=self._extra_ca,
+            )
+            self._address = self._address.with_fingerprint(self._connection.fingerprint)
+        return self._connection
+
+
+def _expect_no_mail(news: Sequence[News]) -> None:
+    if not all(isinstance(frame, Draining) for frame in news):
+        raise ProtocolViolation("The relay delivered something to a client that has not logged in.")
+
+
+def _method(word: str) -> str:
+    return sanitize(word, max_chars=_MAX_METHOD_CHARS, single_line=True)
