@@ -1,0 +1,63 @@
+"""Who is connected to this relay, and what it holds in memory for all of them."""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+from zap2.ids import Uid
+from zap2.server.store.port import Envelope
+from zap2.wire.fields import CloseCode
+from zap2.wire.frames import Frame
+
+MAX_UNCOMMITTED_B: Final = 128 * 1024 * 1024
+"""Payloads that wait for their commit, of all senders together."""
+
+
+class OnlineDevice(Protocol):
+    """A connection that has logged in."""
+
+    @property
+    def uid(self) -> Uid:
+        """Whose it is."""
+
+    def arrived(self, envelope: Envelope) -> None:
+        """An envelope was committed to this device's mailbox."""
+
+    def tell(self, frame: Frame) -> None:
+        """Send a frame that answers no request."""
+
+    def cut(self, code: CloseCode, reason: str) -> None:
+        """Close the connection."""
+
+
+class Hub:
+    """The connections that have logged in, by mailbox: one a device."""
+
+    def __init__(self) -> None:
+        self._online: dict[int, OnlineDevice] = {}
+        self.uncommitted_b = 0
+
+    def __len__(self) -> int:
+        return len(self._online)
+
+    def attach(self, mailbox: int, device: OnlineDevice) -> None:
+        """Take note of a device; an older connection of it is cut."""
+        older = self._online.get(mailbox)
+        self._online[mailbox] = device
+        if older is not None and older is not device:
+            older.cut(CloseCode.REPLACED, "this device logged in on another connection")
+
+    def detach(self, mailbox: int, device: OnlineDevice) -> None:
+        """Forget a connection, unless a newer one has taken its place."""
+        if self._online.get(mailbox) is device:
+            del self._online[mailbox]
+
+    def get(self, mailbox: int) -> OnlineDevice | None:
+        """Give the connection of a mailbox's device."""
+        return self._online.get(mailbox)
+
+    def cut_account(self, uid: Uid, code: CloseCode, reason: str, but: int) -> None:
+        """Close all connections of an account, but the one of mailbox `but`."""
+        for mailbox, device in list(self._online.items()):
+            if device.uid == uid and mailbox != but:
+                device.cut(code, reason)

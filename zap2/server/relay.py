@@ -1,0 +1,256 @@
+"""The relay as one object: `zap2 serve` runs it alone, a chat or a test inside its own process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import errno
+import logging
+import os
+import time
+from types import TracebackType
+from typing import Final
+
+from filelock import FileLock
+
+from zap2.address import RelayAddress
+from zap2.errors import UsageError
+from zap2.ids import RandomBytes
+from zap2.server import datadir
+from zap2.server.code_delivery import CodeDelivery, LogDelivery
+from zap2.server.hub import Hub
+from zap2.server.keys import load_keys
+from zap2.server.options import RelayOptions
+from zap2.server.services import Clock, Limiter, Services
+from zap2.server.session import Session
+from zap2.server.store.commits import StoreFailed
+from zap2.server.store.sqlite import SqliteStore
+from zap2.server.tls import Certificate
+from zap2.server.transport import WebSocketConnection
+from zap2.wire.fields import CloseCode
+from zap2.wire.frames import Draining
+
+_log = logging.getLogger("zap2.relay")
+_TICK_S: Final = 0.5
+_BACKLOG: Final = 1_024
+
+
+def _wall_clock_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class Relay:
+    """A relay. Use it as an async context manager, or call `start` and, in the end, `stop`.
+
+    Args:
+        options: what the host chose.
+        now_ms: the clock; the system's by default.
+        rng: the source of randomness; the system's by default.
+        code_delivery: how codes travel; to the log by default.
+    """
+
+    def __init__(
+        self,
+        options: RelayOptions,
+        *,
+        now_ms: Clock = _wall_clock_ms,
+        rng: RandomBytes = os.urandom,
+        code_delivery: CodeDelivery | None = None,
+    ) -> None:
+        self._options = options
+        self._now_ms = now_ms
+        self._rng = rng
+        self._code_delivery = code_delivery or LogDelivery()
+        self._connections: dict[WebSocketConnection, Session | None] = {}
+        self._per_source: dict[str, int] = {}
+        self._all_gone = asyncio.Event()
+        self._all_gone.set()
+        self._certificate: Certificate | None = None
+        self._lock: FileLock | None = None
+        self._services: Services
+        self._server: asyncio.Server | None = None
+        self._ticker: asyncio.Task[None] | None = None
+
+    # ------------------------------------------------------------------------------------------ start and stop
+
+    async def start(self) -> None:
+        """Open what is kept and listen.
+
+        Raises:
+            UsageError: the port is in use, the data folder or the certificate cannot be used.
+        """
+        options = self._options
+        if (options.tls_cert is None) != (options.tls_key is None):
+            raise UsageError("--tls-cert and --tls-key belong together; only one of them was given.")
+        try:
+            if options.tls_cert is not None and options.tls_key is not None:
+                self._certificate = Certificate(options.tls_cert, options.tls_key)
+            if options.data_dir is not None:
+                self._lock = datadir.claim(options.data_dir)
+            await self._open()
+            await self._listen()
+        except BaseException:
+            await self.stop()
+            raise
+        self._ticker = asyncio.get_running_loop().create_task(self._tick())
+        _log.info("listening on %s, port %d", options.host, self.port)
+
+    async def stop(self) -> None:
+        """Tell the clients, commit everything, close. Does nothing when the relay is stopped already."""
+        if self._server is not None:
+            self._server.close()
+        if self._ticker is not None:
+            self._ticker.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._ticker
+            self._ticker = None
+        if hasattr(self, "_services"):
+            self._services.is_draining = True
+            for session in self._connections.values():
+                if session is not None:
+                    session.tell(Draining(self._options.reconnect_after_s))
+            await self._services.finish()
+            # Answers to what was still being committed go out before the connections close.
+            await self._services.store.close()
+        await self._close_connections()
+        self._server = None
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    async def __aenter__(self) -> Relay:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    # --------------------------------------------------------------------------------------------- what it is
+
+    @property
+    def port(self) -> int:
+        """The port that it listens on; also right when the options said 0."""
+        if self._server is None or not self._server.sockets:
+            return self._options.port
+        return int(self._server.sockets[0].getsockname()[1])
+
+    @property
+    def fingerprint(self) -> str:
+        """The fingerprint of its key, as it stands in its address. Known once it has started."""
+        return self._services.keys.fingerprint
+
+    @property
+    def address(self) -> RelayAddress:
+        """Its address as seen from its own host: what an embedding process hands out on the loopback.
+
+        Raises:
+            InvalidAddress: it listens beyond the loopback without TLS, so only its proxy has an address.
+        """
+        host = "localhost" if self._options.listens_everywhere else self._options.host
+        return RelayAddress(host, self.port, self._options.has_tls, self.fingerprint)
+
+    @property
+    def connection_count(self) -> int:
+        """How many connections there are now, logged in or not."""
+        return len(self._connections)
+
+    # ---------------------------------------------------------------------------------------------- internals
+
+    async def _open(self) -> None:
+        options = self._options
+        limits = options.limits
+        keys = load_keys(options.data_dir, self._rng)
+        store = SqliteStore(
+            options.data_dir / datadir.DATABASE_FILE if options.data_dir is not None else None,
+            window_s=options.commit_window_s,
+            max_messages=limits.mailbox_messages,
+            max_size_b=limits.mailbox_size_b,
+            retention_s=limits.retention_s,
+        )
+        await store.open()
+        self._services = Services(
+            options, store, store, keys, self._code_delivery, Hub(), Limiter(limits), self._now_ms, self._rng
+        )
+
+    async def _listen(self) -> None:
+        options = self._options
+        try:
+            self._server = await asyncio.get_running_loop().create_server(
+                self._make_connection,
+                options.host,
+                options.port,
+                ssl=self._certificate.context if self._certificate else None,
+                backlog=_BACKLOG,
+            )
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                raise UsageError(
+                    f"Port {options.port} on {options.host} is in use.",
+                    "Stop what uses it, or choose another one with --port.",
+                ) from error
+            raise UsageError(
+                f"The relay cannot listen on {options.host}, port {options.port}: {error.strerror or error}."
+            ) from error
+
+    def _make_connection(self) -> WebSocketConnection:
+        options = self._options
+        return WebSocketConnection(
+            self._admit, self._open_session, self._gone, options.patience, options.trust_forwarded
+        )
+
+    def _admit(self, connection: WebSocketConnection) -> bool:
+        limits = self._options.limits
+        source = connection.source
+        here = self._per_source.get(source, 0)
+        if (
+            self._services.is_draining
+            or len(self._connections) >= limits.connections
+            or here >= limits.connections_per_source
+            or self._services.limiter.handshakes_per_source.take(source, self._now_ms())
+        ):
+            return False
+        self._connections[connection] = None
+        self._all_gone.clear()
+        self._per_source[source] = here + 1
+        return True
+
+    def _open_session(self, connection: WebSocketConnection) -> Session:
+        session = self._connections[connection] = Session(self._services, connection)
+        return session
+
+    def _gone(self, connection: WebSocketConnection) -> None:
+        if connection not in self._connections:
+            return  # It was never admitted.
+        del self._connections[connection]
+        if not self._connections:
+            self._all_gone.set()
+        left = self._per_source[connection.source] - 1
+        if left:
+            self._per_source[connection.source] = left
+        else:
+            del self._per_source[connection.source]
+
+    async def _tick(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(_TICK_S)
+            now = loop.time()
+            for connection, session in list(self._connections.items()):
+                connection.tick(now)
+                if session is not None:
+                    session.tick()
+            if self._certificate is not None:
+                self._certificate.reload_if_changed()
+            with contextlib.suppress(StoreFailed):  # The store has logged it.
+                await self._services.store.sweep(self._now_ms())
+
+    async def _close_connections(self) -> None:
+        for connection in list(self._connections):
+            connection.close(CloseCode.GOING_AWAY, "the relay is stopping")
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._all_gone.wait(), self._options.patience.close_s)
+        for connection in list(self._connections):
+            connection.abort()
+        await self._all_gone.wait()

@@ -1,0 +1,108 @@
+"""`zap2 serve`: one relay in the foreground, until it is told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import logging
+import signal
+import sys
+from typing import Final
+
+from zap2.address import RelayAddress, is_loopback
+from zap2.server.options import RelayOptions
+from zap2.server.relay import Relay
+
+_LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
+# Without fractions of a second: a verification code is to be the only run of six digits in its line.
+_TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
+_YOUR_DOMAIN: Final = "<your domain>"
+
+
+def run(options: RelayOptions) -> int:
+    """Serve until SIGTERM or SIGINT; give the exit code.
+
+    Prints to standard output what to hand out, and logs to standard error.
+
+    Raises:
+        UsageError: the port is in use, the data folder or the certificate cannot be used.
+    """
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter(_LOG_FORMAT, _TIME_FORMAT))
+    log = logging.getLogger("zap2.relay")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+    try:
+        with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+            runner.run(_serve(options))
+    except KeyboardInterrupt:
+        pass  # Where the loop cannot handle signals (Windows), Ctrl-C arrives like this; the runner cleaned up.
+    finally:
+        log.removeHandler(handler)
+    return 0
+
+
+async def _serve(options: RelayOptions) -> None:
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with contextlib.suppress(NotImplementedError):
+            loop.add_signal_handler(number, stopped.set)
+    log = logging.getLogger("zap2.relay")
+    async with Relay(options) as relay:
+        sys.stdout.write(invitation(options, relay.fingerprint, relay.port))
+        sys.stdout.flush()
+        await stopped.wait()
+        log.info("stopping: clients are told, what was accepted is committed")
+    log.info("stopped")
+
+
+def invitation(options: RelayOptions, fingerprint: str, port: int) -> str:
+    """Write what a host hands out: the address, its QR code and the line that a friend types."""
+    address = public_address(options, fingerprint, port)
+    lines = [address, ""]
+    if _YOUR_DOMAIN not in address:
+        lines += [_qr(address), "A friend types:", f"  zap2 chat --relay {address}", ""]
+    else:
+        if not options.has_tls:
+            lines += [
+                f"Without TLS of its own, this relay (port {port}) needs a TLS proxy in front of it before people can",
+                "connect from outside; or start it with --tls-cert and --tls-key.",
+            ]
+        lines += ["Put your domain's name into the address above. A friend then types:"]
+        lines += [f"  zap2 chat --relay '{address}'", ""]
+    return "\n".join(lines)
+
+
+def public_address(options: RelayOptions, fingerprint: str, port: int) -> str:
+    """Give the address to hand out, with a place to fill in where only the host knows the name."""
+    if options.has_tls and options.listens_everywhere:
+        return f"zap2://{fingerprint}@{_YOUR_DOMAIN}:{port}"
+    if options.has_tls or is_loopback(options.host):
+        return str(RelayAddress(options.host, port, options.has_tls, fingerprint))
+    return f"zap2://{fingerprint}@{_YOUR_DOMAIN}"
+
+
+def _qr(text: str) -> str:
+    # Loaded here: starting a relay inside a chat never needs it.
+    import segno
+
+    out = io.StringIO()
+    segno.make(text, error="l").terminal(out, compact=True, border=2)
+    drawn = out.getvalue()
+    try:
+        drawn.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return ""
+    return drawn
+
+
+def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:
+    try:
+        import uvloop
+    except ImportError:
+        return None  # Windows has none; asyncio's own loop does.
+    factory: type[asyncio.AbstractEventLoop] = uvloop.Loop
+    return factory
