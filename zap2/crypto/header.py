@@ -1,0 +1,55 @@
+"""The header of a message and its encryption (Double Ratchet rev. 3, section 4).
+
+eh = 0x01 ‖ nonce(12) ‖ AES-256-GCM(header key, nonce, header, AD = TH): 73 bytes that show an outsider neither
+keys nor counters. Opening one authenticates the counters before any key is derived from them.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import Final, NamedTuple
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+NONCE_B: Final = 12
+MESSAGE_TYPE: Final = b"\x01"
+SEALED_HEADER_B: Final = 73
+
+_FIELDS: Final = struct.Struct(">32sIII")
+_NONCE_END: Final = 1 + NONCE_B
+
+
+class Header(NamedTuple):
+    """What the peer needs to find a message's key.
+
+    Args:
+        ratchet_key: the sender's X25519 ratchet key, 32 bytes.
+        previous_count: messages on the sender's chain before this one (PN).
+        number: position on the chain, from 0 (N).
+        pq_epoch: the post-quantum epoch folded into the chain, 0 for none.
+    """
+
+    ratchet_key: bytes
+    previous_count: int
+    number: int
+    pq_epoch: int
+
+
+def seal_header(key: AESGCM, nonce: bytes, header: Header, transcript_hash: bytes) -> bytes:
+    """Encrypt a header into 73 bytes; `nonce` is 12 fresh random bytes that also enter the message's key."""
+    return MESSAGE_TYPE + nonce + key.encrypt(nonce, _FIELDS.pack(*header), transcript_hash)
+
+
+def open_header(key: AESGCM, sealed: bytes, transcript_hash: bytes) -> Header | None:
+    """Decrypt 73 bytes, or give None where the key is another chain's."""
+    try:
+        fields = key.decrypt(sealed[1:_NONCE_END], sealed[_NONCE_END:], transcript_hash)
+    except InvalidTag:
+        return None
+    return Header._make(_FIELDS.unpack(fields))
+
+
+def nonce_of(sealed: bytes) -> bytes:
+    """Give the nonce of an encrypted header, 12 bytes."""
+    return sealed[1:_NONCE_END]

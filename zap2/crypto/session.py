@@ -1,0 +1,239 @@
+"""A session with one person: set-up, ratchet, header encryption, body and padding as one immutable value.
+
+`encrypt` and `decrypt` give a new session beside their result. Whoever calls stores the new one in the transaction
+that stores the result, and only then uses either; when something is raised, the old one stays as it was.
+
+The key objects of the current chains travel from one session value to the next, so a hot session derives none twice.
+"""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Final
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from zap2.crypto import pqxdh
+from zap2.crypto.body import open_body, seal_body
+from zap2.crypto.header import (
+    MESSAGE_TYPE,
+    NONCE_B,
+    SEALED_HEADER_B,
+    Header,
+    nonce_of,
+    open_header,
+    seal_header,
+)
+from zap2.crypto.identity import Identity
+from zap2.crypto.padding import (
+    FRAME_OVERHEAD_B,
+    PAYLOAD_SIZES_B,
+    SEALED_PAYLOAD_SIZES_B,
+    build_frame,
+    choose_size_b,
+    parse_frame,
+)
+from zap2.crypto.ratchet import DoubleRatchet, RatchetLabels, expire
+from zap2.crypto.ratchet_state import RatchetState
+from zap2.crypto.sealed import MESSAGE_OVERHEAD_B, MESSAGE_SIZES_B, SEALED_OVERHEAD_B, seal_setup
+from zap2.crypto.session_state import SessionState, decode_state, encode_state
+from zap2.errors import AuthenticationFailed, Malformed
+from zap2.ids import RandomBytes
+
+RATCHET: Final = DoubleRatchet(RatchetLabels())
+
+_HeaderKeys = dict[bytes, AESGCM]
+
+
+class Session:
+    """One session. Get one from `initiate`, `accept` or `decode`."""
+
+    def __init__(
+        self,
+        state: SessionState,
+        *,
+        receiving_keys: _HeaderKeys | None = None,
+        sending_keys: _HeaderKeys | None = None,
+    ) -> None:
+        """Wrap a state; the keys are objects that an earlier value of the session made already."""
+        self._state: Final = state
+        self._known_receiving_keys: Final = receiving_keys or {}
+        self._known_sending_keys: Final = sending_keys or {}
+
+    @cached_property
+    def session_id(self) -> bytes:
+        """The session's name, 32 bytes, the same on both sides; it may be known to anybody."""
+        return pqxdh.session_id(self._state.origin.transcript_hash)
+
+    @cached_property
+    def peer(self) -> Identity:
+        """Whom the session is with."""
+        origin = self._state.origin
+        return Identity(origin.peer_document, origin.peer_document_signature)
+
+    @property
+    def setup_hash(self) -> bytes:
+        """Names the set-up that made the session, 32 bytes; equal to `Setup.setup_hash` of its repetitions."""
+        return self._state.origin.setup_hash
+
+    @property
+    def is_initiator(self) -> bool:
+        """Whether this side wrote first."""
+        return self._state.origin.is_initiator
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether anything of the peer's was decrypted; until then an initiator repeats the set-up."""
+        return self._state.is_confirmed
+
+    @property
+    def has_one_time_prekey(self) -> bool:
+        """Whether a one-time pair took part; without one, the first messages are as safe as the weekly keys."""
+        return self._state.origin.has_one_time_prekey
+
+    def encode(self) -> bytes:
+        """Write the session for the vault; the bytes hold its keys."""
+        return encode_state(self._state)
+
+    @classmethod
+    def decode(cls, encoded: bytes) -> Session:
+        """Read what `encode` wrote.
+
+        Raises:
+            Malformed: other bytes.
+        """
+        return cls(decode_state(encoded))
+
+    def encrypt(self, content: bytes, *, rng: RandomBytes, now_s: int) -> tuple[Session, bytes]:
+        """Encrypt a content for the peer.
+
+        Store the new session together with the payload, then send the payload; send the same bytes when trying again.
+
+        Args:
+            content: at most `MAX_CONTENT_B` bytes fit any state.
+            rng: for the nonce, and for a new ratchet key where one is due.
+            now_s: Unix time.
+
+        Returns:
+            The session after this message, and the payload, which has one of `PAYLOAD_SIZES_B` bytes.
+
+        Raises:
+            InvalidPadding: the content is too long.
+            CryptoError: the peer set this session up and nothing of theirs was decrypted yet.
+        """
+        state = self._state
+        pending, transcript_hash = state.pending, state.origin.transcript_hash
+        message_b = _message_size_b(len(content), is_sealed=pending is not None)
+        step = RATCHET.send(expire(state.ratchet, now_s), rng=rng)
+        keys = self._known_sending_keys
+        if step.header_key not in keys:
+            keys = {step.header_key: AESGCM(step.header_key)}
+        nonce = rng(NONCE_B)
+        sealed_header = seal_header(keys[step.header_key], nonce, step.header, transcript_hash)
+        frame = build_frame(content, b"", message_b - MESSAGE_OVERHEAD_B)
+        body = seal_body(step.message_key, nonce, frame, transcript_hash + sealed_header)
+        payload = sealed_header + body
+        if pending is not None:
+            payload = seal_setup(
+                pending.fields,
+                payload,
+                sid=pending.sid,
+                seal=pending.seal,
+                set_digest=pending.set_digest,
+                uid=self.peer.uid,
+            )
+        after = SessionState(state.version, state.origin, state.is_confirmed, pending, step.state)
+        return Session(after, receiving_keys=self._receiving_keys, sending_keys=keys), payload
+
+    def recognises(self, payload: bytes) -> bool:
+        """Say whether a payload's header opens with a key of this session: a microsecond for each of a few keys."""
+        return self._open_header(payload) is not None
+
+    def decrypt(self, payload: bytes, *, now_s: int) -> tuple[Session, bytes]:
+        """Decrypt a ratchet message of the peer's: a payload, or `Setup.message`.
+
+        Store the new session together with the content, then acknowledge.
+
+        Args:
+            payload: as it came; any bytes.
+            now_s: Unix time.
+
+        Returns:
+            The session after this message, and the content.
+
+        Raises:
+            Malformed: no ratchet message has this form.
+            AuthenticationFailed: it is not this session's, or was changed.
+            DuplicateMessage: this position of the chain was consumed before.
+            TooManySkipped: it lies beyond the bounds; the gap should be shown.
+            InvalidKey: the peer's new ratchet key must not be used.
+            InvalidPadding: the peer's frame is wrong.
+        """
+        if len(payload) not in MESSAGE_SIZES_B or payload[:1] != MESSAGE_TYPE:
+            raise Malformed("This is not a ratchet message.")
+        opened = self._open_header(payload)
+        if opened is None:
+            raise AuthenticationFailed
+        header_key, header = opened
+        state = self._state
+        if header.ratchet_key not in _allowed_ratchet_keys(state.ratchet, header_key, header):
+            raise AuthenticationFailed("A header was encrypted with the key of another chain.")
+        if header.pq_epoch != 0:
+            raise AuthenticationFailed("A header names a post-quantum epoch that was never agreed.")
+        ratchet, message_key = RATCHET.receive(state.ratchet, header, now_s=now_s)
+        sealed_header = payload[:SEALED_HEADER_B]
+        associated_data = state.origin.transcript_hash + sealed_header
+        frame = open_body(message_key, nonce_of(sealed_header), payload[SEALED_HEADER_B:], associated_data)
+        content, _ = parse_frame(frame)
+        after = SessionState(state.version, state.origin, True, None, ratchet)
+        return (
+            Session(after, receiving_keys=self._receiving_keys, sending_keys=self._known_sending_keys),
+            content,
+        )
+
+    @cached_property
+    def _receiving_keys(self) -> _HeaderKeys:
+        """The keys that may open a header, likeliest first."""
+        ratchet, known = self._state.ratchet, self._known_receiving_keys
+        raw = [chain.header_key for chain in reversed(ratchet.old)]
+        raw.insert(0, ratchet.next_receiving_header_key)
+        if ratchet.receiving is not None:
+            raw.insert(0, ratchet.receiving.header_key)
+        if raw == list(known):
+            return known
+        return {key: known.get(key) or AESGCM(key) for key in raw}
+
+    def _open_header(self, payload: bytes) -> tuple[bytes, Header] | None:
+        if payload[:1] != MESSAGE_TYPE or len(payload) < SEALED_HEADER_B:
+            return None
+        sealed, transcript_hash = payload[:SEALED_HEADER_B], self._state.origin.transcript_hash
+        for raw, key in self._receiving_keys.items():
+            header = open_header(key, sealed, transcript_hash)
+            if header is not None:
+                return raw, header
+        return None
+
+    def __repr__(self) -> str:
+        return f"Session({self.session_id.hex()[:8]}, is_confirmed={self.is_confirmed})"
+
+
+def _allowed_ratchet_keys(ratchet: RatchetState, header_key: bytes, header: Header) -> tuple[bytes, ...]:
+    """Give the ratchet keys that may stand in a header encrypted with this header key: each chain has its own."""
+    receiving = ratchet.receiving
+    if receiving is not None and header_key == receiving.header_key:
+        return (receiving.public,)
+    for chain in ratchet.old:
+        if header_key == chain.header_key:
+            return (chain.public,)
+    used = {chain.public for chain in ratchet.old}
+    if receiving is not None:
+        used.add(receiving.public)
+    return () if header.ratchet_key in used else (header.ratchet_key,)
+
+
+def _message_size_b(content_b: int, *, is_sealed: bool) -> int:
+    """Choose the size of the ratchet message, so that what is sent has one of the fixed sizes."""
+    needed_b = content_b + FRAME_OVERHEAD_B + MESSAGE_OVERHEAD_B
+    if not is_sealed:
+        return choose_size_b(needed_b, PAYLOAD_SIZES_B)
+    return choose_size_b(needed_b + SEALED_OVERHEAD_B, SEALED_PAYLOAD_SIZES_B) - SEALED_OVERHEAD_B
