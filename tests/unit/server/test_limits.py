@@ -1,0 +1,59 @@
+"""Token buckets: what they allow, how they refill, and that they stay small."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from zap2.server.limits import Buckets, Rate
+
+
+def test_a_burst_is_allowed_and_then_the_rate() -> None:
+    buckets = Buckets(Rate(3, 2), 10)
+    assert [buckets.take("a", 0) for _ in range(4)] == [0, 0, 0, 0.5]
+    assert buckets.take("a", 499) > 0
+    assert buckets.take("a", 500) == 0
+    assert buckets.take("b", 500) == 0
+
+
+def test_amounts_count() -> None:
+    buckets = Buckets(Rate(100, 10), 10)
+    assert buckets.take("a", 0, 80) == 0
+    assert buckets.take("a", 0, 30) == 1.0
+    assert buckets.take("a", 0, 20) == 0
+
+
+def test_a_clock_that_goes_back_gives_nothing_and_takes_nothing() -> None:
+    buckets = Buckets(Rate(1, 1), 10)
+    assert buckets.take("a", 10_000) == 0
+    assert buckets.take("a", 0) == 1.0
+
+
+def test_memory_is_bounded_and_the_least_used_goes_first() -> None:
+    buckets = Buckets(Rate(2, 0.001), 100)
+    buckets.take("victim", 0)
+    buckets.take("victim", 0)
+    for number in range(99):
+        buckets.take(number, 0)
+    assert buckets.take("victim", 0) > 0
+    for number in range(99, 10_000):
+        buckets.take(number, 0)
+        assert len(buckets) <= 100
+
+
+def test_full_buckets_take_no_room() -> None:
+    buckets = Buckets(Rate(1, 1), 100)
+    buckets.take("a", 0)
+    buckets.take("a", 100)
+    assert len(buckets) == 1
+
+
+@given(st.lists(st.tuples(st.integers(0, 5_000), st.integers(1, 5)), max_size=60))
+def test_never_more_than_burst_and_rate_allow(steps: list[tuple[int, int]]) -> None:
+    buckets, now_ms, taken = Buckets(Rate(10, 3), 10), 0, 0
+    for wait_ms, amount in steps:
+        now_ms += wait_ms
+        wait_s = buckets.take("a", now_ms, amount)
+        taken += 0 if wait_s else amount
+        assert wait_s >= 0
+        assert taken <= 10 + 3 * now_ms / 1000 + 1e-6

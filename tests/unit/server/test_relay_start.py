@@ -1,0 +1,121 @@
+"""What keeps a relay from starting is said in one clear line, as a UsageError (exit code 2)."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from ipaddress import IPv4Address
+from pathlib import Path
+
+import pytest
+
+from zap2.errors import UsageError
+from zap2.server.options import RelayOptions
+from zap2.server.relay import Relay
+from zap2.server.serve import invitation, public_address
+
+_FP = "a" * 32
+_EVERYWHERE = str(IPv4Address(0))
+
+
+async def _start(**options: object) -> UsageError:
+    relay = Relay(RelayOptions(**{"port": 0, **options}))  # type: ignore[arg-type]  # a test's shorthand
+    with pytest.raises(UsageError) as caught:
+        await relay.start()
+    assert "\n" not in str(caught.value)
+    return caught.value
+
+
+async def test_a_port_in_use() -> None:
+    async with Relay(RelayOptions(port=0)) as relay:
+        error = await _start(port=relay.port)
+        assert f"Port {relay.port}" in str(error)
+        assert "--port" in error.hint
+
+
+async def test_a_host_that_is_not_ours() -> None:
+    assert "cannot listen on 192.0.2.1" in str(await _start(host="192.0.2.1"))
+
+
+async def test_a_data_folder_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    assert "cannot be used" in str(await _start(data_dir=tmp_path / "file" / "data"))
+
+
+async def test_a_data_folder_that_another_relay_uses(tmp_path: Path) -> None:
+    async with Relay(RelayOptions(port=0, data_dir=tmp_path)):
+        assert "Another relay" in str(await _start(data_dir=tmp_path))
+    async with Relay(RelayOptions(port=0, data_dir=tmp_path)):
+        pass  # it was released
+
+
+async def test_a_folder_with_other_things_in_it_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "somebody's file").write_text("")
+    os.chmod(tmp_path, 0o740)
+    async with Relay(RelayOptions(port=0, data_dir=tmp_path)):
+        assert os.stat(tmp_path).st_mode & 0o777 == 0o740
+
+
+async def test_a_damaged_key(tmp_path: Path) -> None:
+    (tmp_path / "relay.key").write_bytes(b"short")
+    assert "damaged" in str(await _start(data_dir=tmp_path))
+    assert (tmp_path / "relay.key").read_bytes() == b"short"
+
+
+async def test_a_file_that_is_not_a_database(tmp_path: Path) -> None:
+    (tmp_path / "relay.sqlite3").write_bytes(b"not a database" * 500)
+    assert "cannot be used" in str(await _start(data_dir=tmp_path))
+
+
+async def test_a_database_of_a_newer_version_or_of_another_program(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "relay.sqlite3") as db:
+        db.execute("PRAGMA user_version=99")
+    db.close()
+    assert "newer version" in str(await _start(data_dir=tmp_path))
+    with sqlite3.connect(tmp_path / "relay.sqlite3") as db:
+        db.execute("PRAGMA user_version=1")
+    db.close()
+    assert "another program" in str(await _start(data_dir=tmp_path))
+
+
+async def test_a_certificate_that_cannot_be_read(tmp_path: Path) -> None:
+    missing, garbage = tmp_path / "missing", tmp_path / "garbage"
+    garbage.write_text("not PEM")
+    assert "cannot be used" in str(await _start(tls_cert=missing, tls_key=missing))
+    assert "cannot be used" in str(await _start(tls_cert=garbage, tls_key=garbage))
+    assert "belong together" in str(await _start(tls_cert=garbage))
+
+
+async def test_a_relay_in_memory_leaves_nothing_and_is_another_one_each_time() -> None:
+    async with Relay(RelayOptions(port=0)) as one, Relay(RelayOptions(port=0)) as two:
+        assert one.fingerprint != two.fingerprint
+        assert str(one.address) == f"zap2+ws://{one.fingerprint}@127.0.0.1:{one.port}"
+
+
+async def test_stopping_twice_and_before_starting_is_allowed() -> None:
+    relay = Relay(RelayOptions(port=0))
+    await relay.stop()
+    await relay.start()
+    await relay.stop()
+    await relay.stop()
+
+
+@pytest.mark.parametrize(
+    ("options", "address"),
+    [
+        (RelayOptions(), f"zap2+ws://{_FP}@127.0.0.1:8765"),
+        (RelayOptions(host="::1"), f"zap2+ws://{_FP}@[::1]:8765"),
+        (RelayOptions(host="localhost"), f"zap2+ws://{_FP}@localhost:8765"),
+        (RelayOptions(host=_EVERYWHERE), f"zap2://{_FP}@<your domain>"),
+        (RelayOptions(host="::"), f"zap2://{_FP}@<your domain>"),
+        (RelayOptions(tls_cert=Path("c"), tls_key=Path("k")), f"zap2://{_FP}@127.0.0.1:8765"),
+        (RelayOptions(host=_EVERYWHERE, tls_cert=Path("c")), f"zap2://{_FP}@<your domain>:8765"),
+        (RelayOptions(host="chat.example.org", tls_cert=Path("c")), f"zap2://{_FP}@chat.example.org:8765"),
+    ],
+)
+def test_the_address_to_hand_out(options: RelayOptions, address: str) -> None:
+    assert public_address(options, _FP, 8765) == address
+    words = invitation(options, _FP, 8765)
+    assert words.splitlines()[0] == address
+    assert "zap2 chat --relay" in words
+    assert ("TLS proxy" in words) == (not options.has_tls and "domain" in address)
