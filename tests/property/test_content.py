@@ -12,7 +12,7 @@ from zap2.wire.content import Profile, Receipt, ReceiptKind, Text, decode_conten
 
 ids = st.binary(min_size=16, max_size=16)
 counts = st.integers(0, 2**53 - 1)
-words = st.text(st.characters(exclude_categories=("Cs",)), max_size=40)
+words = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 texts = st.builds(Text, ids, counts, counts, words.filter(bool))
 receipts = st.builds(Receipt, st.sampled_from(ReceiptKind), st.lists(ids, min_size=1, max_size=64).map(tuple))
 profiles = st.builds(Profile, words, st.sampled_from(["", "+4915112345678"]))

@@ -6,7 +6,7 @@ from typing import Final
 
 from zap2.ids import Uid
 from zap2.vault.rows import ContactRow
-from zap2.vault.sql import Connection, Value
+from zap2.vault.sql import Connection, Row, Value
 
 _COLUMNS: Final = (
     "uid, state, trust, document, document_signature, own_name, profile_name, number, claimed_number, added_at_ms,"
@@ -103,6 +103,5 @@ class ContactStore:
         self._connection.execute(sql, (value, uid))
 
 
-def _contact(row: tuple[object, ...]) -> ContactRow:
-    *fields, acknowledged = row
-    return ContactRow(*fields, bool(acknowledged))  # type: ignore[arg-type]  # the schema is STRICT
+def _contact(row: Row) -> ContactRow:
+    return ContactRow(*row[:-1], bool(row[-1]))

@@ -6,7 +6,7 @@ from typing import Final
 
 from zap2.ids import ConversationId, MessageId, Uid
 from zap2.vault.rows import ConversationRow, MessageRow
-from zap2.vault.sql import Connection
+from zap2.vault.sql import Connection, Row
 
 SPACING: Final = 1 << 20
 """Distance between the positions of messages that arrive in order."""
@@ -154,8 +154,8 @@ class MessageStore:
         if later - below < 2:
             self._spread(message.conversation, later)
             below = self._below(message.conversation, later + SPACING)
-            return (below + later + SPACING) // 2
-        return int((below + later) // 2)
+            return int(below + later + SPACING) // 2
+        return int(below + later) // 2
 
     def _below(self, conversation: ConversationId, position: int) -> int:
         return int(
@@ -177,11 +177,13 @@ class MessageStore:
         )
 
 
-def _conversation(row: tuple[object, ...]) -> ConversationRow:
-    *fields, is_mine, state = row
-    return ConversationRow(*fields, bool(is_mine), state)  # type: ignore[arg-type]  # the schema is STRICT
+def _conversation(row: Row) -> ConversationRow:
+    conversation, peer, active_at_ms, draft, unread, last_text, last_is_mine, last_state = row
+    return ConversationRow(
+        conversation, Uid(peer), active_at_ms, draft, unread, last_text, bool(last_is_mine), last_state
+    )
 
 
-def _message(row: tuple[object, ...]) -> MessageRow:
+def _message(row: Row) -> MessageRow:
     conversation, position, message, author, is_mine, is_unread, *fields = row
-    return MessageRow(conversation, position, message, author, bool(is_mine), bool(is_unread), *fields)  # type: ignore[arg-type]  # STRICT
+    return MessageRow(conversation, position, message, author, bool(is_mine), bool(is_unread), *fields)

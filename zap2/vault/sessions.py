@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from zap2.vault.rows import SessionRow
-from zap2.vault.sql import Connection
+from zap2.vault.sql import Connection, Row
 
 _COLUMNS: Final = "id, peer, state, is_receive_only, created_at_ms, used_at_ms, retired_at_ms"
 
@@ -71,6 +71,6 @@ class SessionStore:
         self._connection.execute("DELETE FROM seen_envelope WHERE seen_at_ms < ?", (at_ms,))
 
 
-def _session(row: tuple[object, ...]) -> SessionRow:
+def _session(row: Row) -> SessionRow:
     session, peer, state, is_receive_only, *times = row
-    return SessionRow(session, peer, state, bool(is_receive_only), *times)  # type: ignore[arg-type]  # STRICT
+    return SessionRow(session, peer, state, bool(is_receive_only), *times)

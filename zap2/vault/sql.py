@@ -11,6 +11,9 @@ from typing import Any, Protocol
 
 Value = bytes | str | int | float | None
 
+Row = tuple[Any, ...]
+"""A row as the database gives it; STRICT tables see to the types."""
+
 
 class Cursor(Protocol):
     """What a statement gives."""

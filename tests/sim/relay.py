@@ -1,0 +1,180 @@
+"""A relay's promises without sockets: what `docs/protocol-relay.md` says a relay does, as a synchronous model.
+
+Mailboxes and directories are durable; connections are not. Sends are idempotent by envelope id, deliveries are
+numbered and stay until they are acknowledged, a one-time pair is handed out once. `Malice` makes it lie.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+from zap2.engine.effects import FetchKeys, LookUpNumber, PublishKeys, SendEnvelope
+from zap2.engine.inputs import (
+    Failure,
+    Input,
+    KeysFetched,
+    KeysNotFetched,
+    KeysNotPublished,
+    KeysPublished,
+    NumberLookedUp,
+    NumberNotLookedUp,
+    SendAnswered,
+)
+from zap2.ids import EnvelopeId, Uid
+
+
+@dataclass
+class Mail:
+    """One envelope in a mailbox."""
+
+    token: int
+    payload: bytes
+
+
+@dataclass
+class Account:
+    """What a relay keeps of one account."""
+
+    document: bytes
+    document_signature: bytes
+    number: str
+    signed_set: bytes = b""
+    sid: int = 0
+    pairs: list[bytes] = field(default_factory=list)
+    highest_oid: int = -1
+    mailbox: list[Mail] = field(default_factory=list)
+    seen: set[EnvelopeId] = field(default_factory=set)
+    old_sets: list[bytes] = field(default_factory=list)
+
+
+@dataclass
+class Malice:
+    """How often, per request, the relay lies: probabilities."""
+
+    false_keys: float = 0.0
+    garbage: float = 0.0
+    replay: float = 0.0
+    tamper: float = 0.0
+    refuse: float = 0.0
+
+
+class SimRelay:
+    """One relay; `answer` is called when a request reaches it."""
+
+    def __init__(self, rng: random.Random, malice: Malice) -> None:
+        self._rng = rng
+        self.malice = malice
+        self.accounts: dict[Uid, Account] = {}
+        self._next_token = 1
+        self._past: list[bytes] = []
+
+    def register(self, uid: Uid, document: bytes, signature: bytes, number: str) -> None:
+        """Open an account."""
+        self.accounts[uid] = Account(document, signature, number)
+
+    def answer(self, sender: Uid, request: object) -> Input:
+        """Fulfil one request and give the answer."""
+        if self._chance(self.malice.refuse):
+            return self._refuse(request)
+        match request:
+            case SendEnvelope():
+                return self._send(request)
+            case FetchKeys():
+                return self._fetch(sender, request)
+            case PublishKeys():
+                return self._publish(sender, request)
+            case LookUpNumber():
+                found = next((uid for uid, a in self.accounts.items() if a.number == request.number), None)
+                return NumberLookedUp(request.number, found)
+            case _:
+                raise AssertionError(f"no request: {request}")
+
+    def acknowledge(self, uid: Uid, token: int) -> None:
+        """Forget a delivery."""
+        mailbox = self.accounts[uid].mailbox
+        mailbox[:] = [mail for mail in mailbox if mail.token != token]
+
+    def lie_about_mail(self, payload: bytes) -> bytes:
+        """Perhaps put other bytes in the place of a delivery that stays in the mailbox."""
+        if self._chance(self.malice.tamper):
+            spot = self._rng.randrange(len(payload))
+            return (
+                payload[:spot] + bytes([payload[spot] ^ (1 << self._rng.randrange(8))]) + payload[spot + 1 :]
+            )
+        return payload
+
+    def extra_mail(self) -> bytes | None:
+        """Perhaps invent a delivery: garbage, or one from the past (of anybody)."""
+        if self._chance(self.malice.garbage):
+            size_b = self._rng.choice([512, 1024, 4096])
+            return bytes([self._rng.choice([1, 2, 7])]) + self._rng.randbytes(size_b - 1)
+        if self._past and self._chance(self.malice.replay):
+            return self._rng.choice(self._past)
+        return None
+
+    def _send(self, request: SendEnvelope) -> Input:
+        account = self.accounts[request.to]
+        if request.envelope not in account.seen:
+            account.seen.add(request.envelope)
+            account.mailbox.append(Mail(self._next_token, request.payload))
+            self._past.append(request.payload)
+            self._next_token += 1
+        return SendAnswered(request.envelope, None)
+
+    def _fetch(self, sender: Uid, request: FetchKeys) -> Input:
+        account = self.accounts.get(request.uid)
+        if account is None:
+            return KeysNotFetched(request.uid, Failure("not-found", is_final=True))
+        if not account.signed_set:
+            return KeysNotFetched(request.uid, Failure("no-prekeys", is_final=False, retry_after_ms=1000))
+        pair = account.pairs.pop(0) if account.pairs else None
+        signed_set = account.signed_set
+        document, signature = account.document, account.document_signature
+        if self._chance(self.malice.false_keys):
+            other = self._rng.choice([uid for uid in self.accounts if uid != request.uid])
+            match self._rng.randrange(4):
+                case 0:
+                    document, signature = (
+                        self.accounts[other].document,
+                        self.accounts[other].document_signature,
+                    )
+                case 1:
+                    signed_set = self.accounts[other].signed_set or b"nothing"
+                case 2:
+                    signed_set = self.lie_for_certain(signed_set)
+                case _:
+                    pair = self.lie_for_certain(pair) if pair else self._rng.randbytes(1668)
+        return KeysFetched(request.uid, document, signature, signed_set, pair)
+
+    def lie_for_certain(self, value: bytes) -> bytes:
+        """Flip one bit."""
+        spot = self._rng.randrange(len(value))
+        return value[:spot] + bytes([value[spot] ^ (1 << self._rng.randrange(8))]) + value[spot + 1 :]
+
+    def _publish(self, sender: Uid, request: PublishKeys) -> Input:
+        account = self.accounts[sender]
+        if request.signed_set is not None and request.sid is not None and request.sid >= account.sid:
+            account.signed_set, account.sid = request.signed_set, request.sid
+        for oid, pair in zip(request.oids, request.one_time, strict=True):
+            if oid > account.highest_oid:
+                account.pairs.append(pair)
+                account.highest_oid = oid
+        return KeysPublished(request.sid, request.oids, len(account.pairs))
+
+    def _refuse(self, request: object) -> Input:
+        failure = Failure("rate-limited", is_final=False, retry_after_ms=self._rng.randrange(1, 3000))
+        match request:
+            case SendEnvelope():
+                return SendAnswered(request.envelope, failure)
+            case FetchKeys():
+                return KeysNotFetched(request.uid, failure)
+            case PublishKeys():
+                return KeysNotPublished(failure)
+            case LookUpNumber():
+                return NumberNotLookedUp(request.number)
+            case _:
+                raise AssertionError(f"no request: {request}")
+
+    def _chance(self, probability: float) -> bool:
+        return self._rng.random() < probability

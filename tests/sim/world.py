@@ -1,0 +1,405 @@
+"""A whole world from one seed: people with engines and vaults, a relay, and everything that can go wrong between.
+
+Every effect of an engine and every answer of the relay is an event that waits in a queue. The world draws what
+happens next: somebody types, an event is processed, lost, or overtaken by another, a delivery is repeated, a link
+breaks, the relay restarts, a process dies between two effects or in the middle of a transaction. What a dead process
+keeps is exactly what its vault committed.
+
+`storm` runs such a time; `calm` lets everything settle without faults; then `check_everything` says what must hold.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.sim.relay import Malice, SimRelay
+from zap2.engine import inputs
+from zap2.engine.account import create_identity, load_keys, set_profile
+from zap2.engine.effects import (
+    Acknowledge,
+    Alert,
+    Effect,
+    FetchKeys,
+    LookUpNumber,
+    MessageStored,
+    PublishKeys,
+    SendEnvelope,
+)
+from zap2.engine.engine import Engine
+from zap2.engine.inputs import Input
+from zap2.engine.policy import Policy
+from zap2.ids import ConversationId, MessageId, Uid, conversation_with
+from zap2.vault.container import memory_database
+from zap2.vault.sql import Connection, Cursor, Value
+from zap2.vault.store import Store
+
+SMALL = Policy(one_time_stock=6, one_time_low=3, one_time_kept=40, send_window=8)
+START_MS = 1_800_000_000_000
+Request = SendEnvelope | FetchKeys | PublishKeys | LookUpNumber
+
+
+class PowerCut(BaseException):
+    """The process died here."""
+
+
+class FusedConnection:
+    """A database connection whose process dies at the n-th statement once `fuse` is set to n."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self.fuse: int | None = None
+
+    def execute(self, sql: str, parameters: Sequence[Value] = (), /) -> Cursor:
+        self._burn(sql)
+        return self._connection.execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Value]], /) -> Cursor:
+        self._burn(sql)
+        return self._connection.executemany(sql, parameters)
+
+    def executescript(self, sql: str, /) -> Cursor:
+        return self._connection.executescript(sql)
+
+    def close(self) -> None:
+        self._connection.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._connection, name)
+
+    def _burn(self, sql: str) -> None:
+        if self.fuse is None or sql.startswith("ROLLBACK"):
+            return
+        self.fuse -= 1
+        if self.fuse <= 0:
+            self.fuse = None
+            raise PowerCut
+
+
+@dataclass
+class Faults:
+    """How likely, at each turn, is what."""
+
+    lose_request: float = 0.05
+    lose_answer: float = 0.05
+    reorder: float = 0.3
+    duplicate: float = 0.1
+    break_link: float = 0.03
+    restart_relay: float = 0.005
+    crash: float = 0.02
+    crash_inside: float = 0.02
+
+
+@dataclass
+class Sent:
+    """What a person typed and the engine took."""
+
+    author: str
+    reader: str
+    message: MessageId
+    text: str
+
+
+@dataclass
+class Person:
+    """One account with its vault; `engine` is made anew after each crash."""
+
+    name: str
+    number: str
+    connection: FusedConnection
+    store: Store
+    engine: Engine
+    is_online: bool = False
+    requests: deque[Request] = field(default_factory=deque)
+    answers: deque[Input] = field(default_factory=deque)
+    alerts: list[Alert] = field(default_factory=list)
+    stored: list[MessageStored] = field(default_factory=list)
+
+    @property
+    def uid(self) -> Uid:
+        return self.engine.keys.uid
+
+
+class World:
+    """Some people and a relay, driven by one seed."""
+
+    def __init__(
+        self, seed: int, *, people: int = 3, malice: Malice | None = None, faults: Faults | None = None
+    ) -> None:
+        self.rng = random.Random(seed)
+        self.faults = faults or Faults()
+        self.relay = SimRelay(self.rng, malice or Malice())
+        self.now_ms = START_MS
+        self.sent: list[Sent] = []
+        self.payloads: dict[bytes, Uid] = {}
+        self.people: dict[str, Person] = {}
+        for index in range(people):
+            self._add_person(f"p{index}", f"+4915112345{index:03d}")
+
+    # ---------------------------------------------------------------------------------------- driving
+
+    def storm(self, turns: int) -> None:
+        """Let people write and things go wrong for a number of turns."""
+        for _ in range(turns):
+            person = self.rng.choice(list(self.people.values()))
+            roll = self.rng.random()
+            if roll < 0.25:
+                self._type(person)
+            elif roll < 0.32:
+                self._read(person)
+            elif roll < 0.42:
+                self._toggle_link(person)
+            elif roll < 0.47:
+                self._pass_time(person, self.rng.randrange(1, 5000))
+            else:
+                self._process_one(person)
+            self._misfortune(person)
+
+    def calm(self) -> None:
+        """End all faults and let everything settle."""
+        self.faults = Faults(0, 0, 0, 0, 0, 0, 0, 0)
+        self.relay.malice = Malice()
+        for person in self.people.values():
+            self._disconnect(person)
+            self._connect(person)
+        for _ in range(200):
+            for person in self.people.values():
+                while person.requests or person.answers or self._deliver(person):
+                    self._process_one(person)
+            if self._is_settled():
+                return
+            self.now_ms += 1000
+            for person in self.people.values():
+                if person.engine.next_deadline_ms() <= self.now_ms:
+                    self.give(person, inputs.TimePassed())
+        raise AssertionError("the world does not settle")
+
+    def give(self, person: Person, *given: Input) -> list[Effect]:
+        """Hand inputs to somebody's engine; its requests wait to be sent, its acknowledgements happen."""
+        effects = person.engine.handle_all(given, self.now_ms)
+        for effect in effects:
+            match effect:
+                case SendEnvelope():
+                    self._check_fresh(person, effect)
+                    person.requests.append(effect)
+                case FetchKeys() | PublishKeys() | LookUpNumber():
+                    person.requests.append(effect)
+                case Acknowledge():
+                    if self.rng.random() >= self.faults.lose_request:
+                        self.relay.acknowledge(person.uid, effect.token)
+                case Alert():
+                    person.alerts.append(effect)
+                case MessageStored():
+                    person.stored.append(effect)
+                case _:
+                    pass
+            if self.rng.random() < self.faults.crash:
+                # The process dies with the rest of the effects still to be carried out.
+                self._crash(person)
+                break
+        return effects
+
+    # ------------------------------------------------------------------------------------------ people
+
+    def _add_person(self, name: str, number: str) -> None:
+        connection = FusedConnection(memory_database())
+        store = Store(connection)
+        with store.transaction():
+            create_identity(store, self.rng.randbytes)
+            set_profile(store, name=name, number=number)
+        keys = load_keys(store)
+        self.relay.register(keys.uid, keys.document, keys.document_signature, number)
+        engine = Engine(store, self.rng.randbytes, SMALL)
+        self.people[name] = Person(name, number, connection, store, engine)
+        self.give(self.people[name], inputs.TimePassed())
+
+    def _type(self, person: Person) -> None:
+        other = self.rng.choice([p for p in self.people.values() if p is not person])
+        conversation = conversation_with(other.uid)
+        text = f"{person.name} to {other.name}: {len(self.sent)} " + "x" * self.rng.choice([1, 40, 900, 5000])
+        if person.store.contacts.get(other.uid) is None:
+            self._step(person, inputs.AddContact(other.uid, other.number))
+            if person.store.contacts.get(other.uid) is None:
+                return
+        before = _newest(person, conversation)
+        self._step(person, inputs.SendText(conversation, text))
+        after = _newest(person, conversation)
+        # A crash may hit before or after the commit: what the vault holds is what was taken.
+        if after is not None and after != before:
+            self.sent.append(Sent(person.name, other.name, after, text))
+
+    def _read(self, person: Person) -> None:
+        conversations = person.store.messages.conversations()
+        if conversations:
+            line = self.rng.choice(conversations)
+            page = person.store.messages.page(line.id, before=None, limit=1)
+            if page:
+                self._step(person, inputs.MarkRead(line.id, page[0].position))
+
+    # --------------------------------------------------------------------------------------- transport
+
+    def _toggle_link(self, person: Person) -> None:
+        if person.is_online:
+            self._disconnect(person)
+        else:
+            self._connect(person)
+
+    def _connect(self, person: Person) -> None:
+        person.is_online = True
+        account = self.relay.accounts[person.uid]
+        person.answers.append(inputs.LinkOpened(len(account.pairs), account.sid))
+
+    def _disconnect(self, person: Person) -> None:
+        person.is_online = False
+        person.requests.clear()
+        person.answers.clear()
+        self._step(person, inputs.LinkClosed())
+
+    def _process_one(self, person: Person) -> None:
+        """One thing happens on somebody's connection."""
+        choice = self.rng.random()
+        if person.answers and choice < 0.5:
+            self._step(person, _draw(self.rng, person.answers, self.faults.reorder))
+        elif person.requests and choice < 0.8:
+            self._reach_relay(person)
+        elif not self._deliver(person):
+            if person.requests:
+                self._reach_relay(person)
+            elif person.answers:
+                self._step(person, _draw(self.rng, person.answers, self.faults.reorder))
+
+    def _reach_relay(self, person: Person) -> None:
+        request = _draw(self.rng, person.requests, self.faults.reorder)
+        if not person.is_online or self.rng.random() < self.faults.lose_request:
+            person.answers.append(_unanswered(request))
+            return
+        answer = self.relay.answer(person.uid, request)
+        if self.rng.random() < self.faults.lose_answer:
+            answer = _unanswered(request)
+        person.answers.append(answer)
+
+    def _deliver(self, person: Person) -> bool:
+        """Hand over a run of deliveries, perhaps shuffled, repeated or with lies among them."""
+        if not person.is_online:
+            return False
+        mailbox = self.relay.accounts[person.uid].mailbox
+        envelopes = [
+            inputs.ArrivedEnvelope(mail.token, self.relay.lie_about_mail(mail.payload))
+            for mail in mailbox[: self.rng.randrange(1, 6)]
+        ]
+        if envelopes and self.rng.random() < self.faults.reorder:
+            self.rng.shuffle(envelopes)
+        if envelopes and self.rng.random() < self.faults.duplicate:
+            envelopes.append(self.rng.choice(envelopes))
+        extra = self.relay.extra_mail()
+        if extra is not None:
+            envelopes.append(inputs.ArrivedEnvelope(0, extra))
+        if not envelopes:
+            return False
+        self._step(person, inputs.EnvelopesArrived(tuple(envelopes)))
+        return True
+
+    def _pass_time(self, person: Person, elapsed_ms: int) -> None:
+        self.now_ms += elapsed_ms
+        self._step(person, inputs.TimePassed())
+
+    # --------------------------------------------------------------------------------------- misfortune
+
+    def _step(self, person: Person, given: Input) -> None:
+        if self.rng.random() < self.faults.crash_inside:
+            person.connection.fuse = self.rng.randrange(1, 12)
+        try:
+            self.give(person, given)
+        except PowerCut:
+            self._crash(person)
+        person.connection.fuse = None
+
+    def _misfortune(self, person: Person) -> None:
+        if self.rng.random() < self.faults.break_link:
+            self._disconnect(person)
+        if self.rng.random() < self.faults.crash:
+            self._crash(person)
+        if self.rng.random() < self.faults.restart_relay:
+            for everybody in self.people.values():
+                self._disconnect(everybody)
+
+    def _crash(self, person: Person) -> None:
+        """Forget everything but the vault, and start again."""
+        person.connection.fuse = None
+        person.requests.clear()
+        person.answers.clear()
+        person.is_online = False
+        person.engine = Engine(person.store, self.rng.randbytes, SMALL)
+        person.answers.append(inputs.TimePassed())
+
+    # ------------------------------------------------------------------------------------------ checks
+
+    def _check_fresh(self, person: Person, effect: SendEnvelope) -> None:
+        """No two different envelopes may ever share a header nonce, whatever crashed in between."""
+        holder = self.payloads.setdefault(effect.payload, effect.to)
+        assert holder == effect.to, "one ciphertext was sent to two people"
+
+    def _is_settled(self) -> bool:
+        return all(
+            not person.requests
+            and not person.answers
+            and not self.relay.accounts[person.uid].mailbox
+            and person.store.outbox.count() == 0
+            and not person.store.outbox.peers_owed_receipts()
+            for person in self.people.values()
+        )
+
+    def check_everything(self) -> None:
+        """Nothing taken was lost, nothing is shown twice, and each author's order is kept."""
+        for author in self.people.values():
+            for reader in self.people.values():
+                if author is reader:
+                    continue
+                typed = [s.text for s in self.sent if (s.author, s.reader) == (author.name, reader.name)]
+                shown = [
+                    row.text
+                    for row in reader.store.messages.page(
+                        conversation_with(author.uid), before=None, limit=10_000
+                    )
+                    if row.author == author.uid
+                ]
+                assert shown == typed, (
+                    f"{author.name} to {reader.name}: {len(typed)} typed, {len(shown)} shown"
+                )
+                self._check_states(author, reader)
+
+    def _check_states(self, author: Person, reader: Person) -> None:
+        contact = reader.store.contacts.get(author.uid)
+        rows = author.store.messages.page(conversation_with(reader.uid), before=None, limit=10_000)
+        for row in (row for row in rows if row.is_mine):
+            assert row.state in ("sent", "delivered", "read"), row
+            if contact is not None and contact.state == "accepted":
+                assert row.state != "sent", "an accepted contact's device confirms what it stored"
+
+
+def _draw(rng: random.Random, queue: deque[Any], reorder: float) -> Any:
+    if len(queue) > 1 and rng.random() < reorder:
+        queue.rotate(-rng.randrange(len(queue)))
+    return queue.popleft()
+
+
+def _newest(person: Person, conversation: ConversationId) -> MessageId | None:
+    rows = person.store.messages.page(conversation, before=None, limit=10_000)
+    mine = [row for row in rows if row.is_mine]
+    return max(mine, key=lambda row: row.sequence).id if mine else None
+
+
+def _unanswered(request: Request) -> Input:
+    failure = inputs.Failure("unreachable", is_final=False)
+    match request:
+        case SendEnvelope():
+            return inputs.SendAnswered(request.envelope, failure)
+        case FetchKeys():
+            return inputs.KeysNotFetched(request.uid, failure)
+        case PublishKeys():
+            return inputs.KeysNotPublished(failure)
+        case LookUpNumber():
+            return inputs.NumberNotLookedUp(request.number)

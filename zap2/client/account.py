@@ -1,0 +1,95 @@
+"""What a profile remembers of its relay, inside the vault."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zap2.address import RelayAddress
+from zap2.client.vault_thread import VaultThread
+from zap2.errors import VaultDamaged
+from zap2.vault.store import Store
+
+_RELAY: Final = "relay-address"
+_TOKEN: Final = "relay-token"  # noqa: S105 (the name of a setting)
+_TICKET: Final = "relay-ticket"
+
+
+class RelayAccount:
+    """The relay's address with its pinned key, the connection token, and a registration that is not finished.
+
+    Use it in the thread that owns the store, inside a transaction where it writes.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._settings = store.settings
+
+    @property
+    def address(self) -> RelayAddress:
+        """The relay of this profile.
+
+        Raises:
+            VaultDamaged: none was ever set.
+        """
+        text = self._settings.get_text(_RELAY)
+        if not text:
+            raise VaultDamaged("The vault names no relay.")
+        return RelayAddress.parse(text)
+
+    @address.setter
+    def address(self, address: RelayAddress) -> None:
+        self._settings.put_text(_RELAY, str(address))
+
+    @property
+    def token(self) -> bytes | None:
+        """The connection token of the last link."""
+        return self._settings.get(_TOKEN)
+
+    @token.setter
+    def token(self, token: bytes | None) -> None:
+        self._put(_TOKEN, token)
+
+    @property
+    def ticket(self) -> bytes | None:
+        """The ticket of a registration that was begun; None once the relay confirmed it."""
+        return self._settings.get(_TICKET)
+
+    @ticket.setter
+    def ticket(self, ticket: bytes | None) -> None:
+        self._put(_TICKET, ticket)
+
+    def _put(self, name: str, value: bytes | None) -> None:
+        if value is None:
+            self._settings.remove(name)
+        else:
+            self._settings.put(name, value)
+
+
+class VaultTokens:
+    """The connection token as the relay's link wants it: `zap2.client.relay.login.TokenStore`."""
+
+    def __init__(self, store: Store, thread: VaultThread) -> None:
+        self._store = store
+        self._thread = thread
+
+    async def load(self) -> bytes | None:
+        """Give the token that was saved last."""
+        return await self._thread.run(lambda: RelayAccount(self._store).token)
+
+    async def save(self, token: bytes | None) -> None:
+        """Keep a token in place of the one before; None forgets it."""
+
+        def work() -> None:
+            with self._store.transaction():
+                RelayAccount(self._store).token = token
+
+        await self._thread.run(work)
+
+    async def pin(self, fingerprint: str) -> None:
+        """Keep the key of a relay whose address had none."""
+
+        def work() -> None:
+            with self._store.transaction():
+                account = RelayAccount(self._store)
+                account.address = account.address.with_fingerprint(fingerprint)
+
+        await self._thread.run(work)

@@ -1,0 +1,340 @@
+"""The agent: the thin shell around the engine.
+
+It owns an open vault and the one thread that touches it, hands the engine what happens, carries out what the
+engine wants, and tells front-ends what changed. The event loop never waits for the disk: every step of the engine
+runs in the vault's thread, and steps run one after the other.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from zap2.client.api import (
+    ContactView,
+    ConversationView,
+    Event,
+    LinkChanged,
+    LinkState,
+    LinkView,
+    MessageAdded,
+    MessageView,
+    MeView,
+    Notice,
+    SafetyNumberView,
+)
+from zap2.client.courier import Courier
+from zap2.client.news import tell
+from zap2.client.subscriptions import Subscriptions
+from zap2.client.transport import (
+    Arrived,
+    LinkConnecting,
+    LinkDown,
+    LinkUp,
+    StockLow,
+    Transport,
+    TransportEvent,
+)
+from zap2.client.vault_thread import VaultThread
+from zap2.client.views import Views
+from zap2.engine import inputs
+from zap2.engine.effects import Effect
+from zap2.engine.engine import Engine
+from zap2.engine.inputs import Input
+from zap2.errors import Zap2Error
+from zap2.ids import ConversationId, MessageId, Uid
+from zap2.phone import parse_number, region_of
+
+_log = logging.getLogger(__name__)
+
+_MAX_ARRIVALS_AT_ONCE = 64
+_IDLE_S = 60.0
+
+
+class Agent:
+    """An open profile, as `zap2.client.api.Client`; call `start` once and `close` at the end.
+
+    Args:
+        engine: over an open store; the agent closes it.
+        transport: the way to others; `run` is called once.
+        thread: where the engine and its store were made; the agent closes it.
+        relay: the address to show to the person.
+        now_ms: the clock, in milliseconds since the epoch.
+        on_closed: called after the store was closed, for example to release a lock.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        transport: Transport,
+        *,
+        thread: VaultThread,
+        relay: str,
+        now_ms: Callable[[], int],
+        on_closed: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._engine = engine
+        self._transport = transport
+        self._thread = thread
+        self._now_ms = now_ms
+        self._on_closed = on_closed
+        self._views = Views(engine, relay)
+        self._me: MeView | None = None
+        self._link = LinkView(LinkState.OFFLINE)
+        self._subscriptions = Subscriptions()
+        self._reports: asyncio.Queue[Input] = asyncio.Queue()
+        self._courier = Courier(transport, self._reports.put_nowait)
+        self._turn = asyncio.Lock()
+        self._deadline_changed = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._is_closed = False
+
+    # ------------------------------------------------------------------------------------------- life
+
+    async def start(self, *, is_online: bool = True) -> None:
+        """Begin to work: catch up with what is due, then keep the link open, unless `is_online` is False."""
+        self._me = await self._thread.run(self._views.me)
+        self._reports.put_nowait(inputs.TimePassed())
+        self._tasks = [
+            asyncio.create_task(self._follow_reports(), name="zap2-reports"),
+            asyncio.create_task(self._keep_time(), name="zap2-time"),
+        ]
+        if is_online:
+            self._tasks.append(asyncio.create_task(self._transport.run(self._hear), name="zap2-link"))
+
+    async def close(self) -> None:
+        """Stop the link, drop the key and everything decrypted. The client cannot be used afterwards."""
+        if self._is_closed:
+            return
+        self._is_closed = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._courier.close()
+        await self._thread.run(self._engine.store.close)
+        self._thread.close()
+        self._subscriptions.close()
+        self._on_closed()
+
+    # --------------------------------------------------------------------------------------- questions
+
+    @property
+    def me(self) -> MeView:
+        """Oneself."""
+        if self._me is None:
+            raise RuntimeError("the agent was not started")
+        return self._me
+
+    @property
+    def link(self) -> LinkView:
+        """The state of the link now; changes come as `LinkChanged`."""
+        return self._link
+
+    def events(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """Subscribe for the length of the context."""
+        return self._subscriptions.listen()
+
+    async def conversations(self) -> Sequence[ConversationView]:
+        """Give all conversations, most recently active first."""
+        return await self._thread.run(self._views.conversations)
+
+    async def conversation(self, conversation: ConversationId) -> ConversationView:
+        """Give one conversation. Raises UnknownConversation."""
+        return await self._thread.run(lambda: self._views.conversation(conversation))
+
+    async def messages(
+        self, conversation: ConversationId, *, before: int | None = None, limit: int = 200
+    ) -> Sequence[MessageView]:
+        """Give up to `limit` messages in ascending position: the newest, or the newest below `before`."""
+        return await self._thread.run(lambda: self._views.page(conversation, before, limit))
+
+    async def message(self, conversation: ConversationId, message: MessageId) -> MessageView:
+        """Give one own message. Raises UnknownConversation."""
+        return await self._thread.run(lambda: self._views.message(conversation, self.me.uid, message))
+
+    async def unread(self, limit: int = 1000) -> Sequence[MessageView]:
+        """Give unread messages of all conversations, in the order in which they came."""
+        return await self._thread.run(lambda: self._views.unread(limit))
+
+    async def contacts(self) -> Sequence[ContactView]:
+        """Give all contacts, by title."""
+        return await self._thread.run(self._views.contacts)
+
+    async def contact(self, uid: Uid) -> ContactView:
+        """Give one contact. Raises UnknownConversation."""
+        return await self._thread.run(lambda: self._views.contact(uid))
+
+    async def contact_by_number(self, number: str) -> ContactView | None:
+        """Give the contact with a phone number, without asking anybody. Raises InvalidPhoneNumber."""
+        e164 = self.parse_number(number)
+
+        def find() -> ContactView | None:
+            row = self._engine.store.contacts.by_number(e164)
+            return None if row is None else self._views.contact(row.uid)
+
+        return await self._thread.run(find)
+
+    async def safety_number(self, uid: Uid) -> SafetyNumberView:
+        """Compute the safety number with a contact; fetches the contact's keys when they are not here yet."""
+        return await self._thread.run(lambda: self._views.safety_number(uid))
+
+    async def count_outgoing(self) -> int:
+        """Count what still has to go out."""
+        return await self._thread.run(self._engine.store.outbox.count)
+
+    def parse_number(self, number: str) -> str:
+        """Read a number as the person at this keyboard means it: without a country code it is one of their own country.
+
+        Raises:
+            InvalidPhoneNumber: it is not one.
+        """
+        return parse_number(number, region_of(self.me.number))
+
+    # ---------------------------------------------------------------------------------------- commands
+
+    async def add_contact(self, number: str, name: str = "") -> ContactView:
+        """Find who registered a phone number and add that person."""
+        e164 = self.parse_number(number)
+        if e164 == self.me.number:
+            uid = self.me.uid
+        else:
+            uid = await self._transport.look_up(e164)
+        await self._command(inputs.AddContact(uid, e164, name.strip()))
+        return await self.contact(uid)
+
+    async def send_text(self, conversation: ConversationId, text: str) -> MessageView:
+        """Store a message and queue it; returns as soon as it is committed."""
+        _, events = await self._command(inputs.SendText(conversation, text))
+        return next(event.message for event in events if isinstance(event, MessageAdded))
+
+    async def retry(self, conversation: ConversationId, message: MessageId) -> MessageView:
+        """Queue a failed message again."""
+        await self._command(inputs.Retry(conversation, message))
+        return await self.message(conversation, message)
+
+    async def mark_read(self, conversation: ConversationId, up_to_position: int) -> None:
+        """Say that everything up to this position was on the screen."""
+        await self._command(inputs.MarkRead(conversation, up_to_position))
+
+    async def accept(self, uid: Uid) -> ContactView:
+        """Accept a message request, or somebody who was blocked."""
+        await self._command(inputs.Accept(uid))
+        return await self.contact(uid)
+
+    async def block(self, uid: Uid) -> ContactView:
+        """Block a contact or a request."""
+        await self._command(inputs.Block(uid))
+        return await self.contact(uid)
+
+    async def rename(self, uid: Uid, name: str) -> ContactView:
+        """Give a contact a name of one's own; empty goes back to the name they chose."""
+        await self._command(inputs.Rename(uid, name.strip()))
+        return await self.contact(uid)
+
+    async def set_verified(self, uid: Uid, *, is_verified: bool) -> ContactView:
+        """Record that safety numbers were compared, or take that back."""
+        await self._command(inputs.SetVerified(uid, is_verified))
+        return await self.contact(uid)
+
+    async def save_draft(self, conversation: ConversationId, text: str) -> None:
+        """Keep unsent text of a conversation; empty removes it."""
+        await self._command(inputs.SaveDraft(conversation, text))
+
+    async def reconnect(self) -> None:
+        """Try the link now instead of waiting for the next planned try."""
+        self._transport.hurry()
+
+    # ----------------------------------------------------------------------------------------- working
+
+    async def _command(self, command: Input) -> tuple[list[Effect], list[Event]]:
+        return await self._step([command])
+
+    async def _step(self, given: Sequence[Input]) -> tuple[list[Effect], list[Event]]:
+        """Run one step of the engine and carry out its effects; steps follow one another in the order of calls."""
+
+        def work() -> tuple[list[Effect], list[Event]]:
+            effects = self._engine.handle_all(given, self._now_ms())
+            return effects, tell(effects, self._views)
+
+        async with self._turn:
+            effects, events = await self._thread.run(work)
+            self._courier.carry_out(effects)
+            for event in events:
+                self._subscriptions.publish(event)
+            self._deadline_changed.set()
+        return effects, events
+
+    async def _follow_reports(self) -> None:
+        while True:
+            given = [await self._reports.get()]
+            while not self._reports.empty() and len(given) < _MAX_ARRIVALS_AT_ONCE:
+                given.append(self._reports.get_nowait())
+            try:
+                await self._step(given)
+            except Exception:
+                await self._one_by_one(given)
+
+    async def _one_by_one(self, given: Sequence[Input]) -> None:
+        """Do again, one at a time, what failed together, so that one bad input does not hold up the others.
+
+        A delivery that fails here is not acknowledged: it stays at the relay and comes again.
+        """
+        for one in given:
+            parts: Sequence[Input] = [one]
+            if isinstance(one, inputs.EnvelopesArrived):
+                parts = [inputs.EnvelopesArrived((envelope,)) for envelope in one.envelopes]
+            for part in parts:
+                try:
+                    await self._step([part])
+                except Exception as error:
+                    # The type only: its words could hold what a message says.
+                    _log.error("a %s could not be processed: %s", type(part).__name__, type(error).__name__)
+
+    async def _keep_time(self) -> None:
+        while True:
+            self._deadline_changed.clear()
+            deadline_ms = await self._thread.run(self._engine.next_deadline_ms)
+            wait_s = min((deadline_ms - self._now_ms()) / 1000, _IDLE_S)
+            if wait_s <= 0:
+                await self._hand_in_time()
+                continue
+            try:
+                async with asyncio.timeout(wait_s):
+                    await self._deadline_changed.wait()
+            except TimeoutError:
+                if self._now_ms() >= deadline_ms:
+                    await self._hand_in_time()
+
+    async def _hand_in_time(self) -> None:
+        try:
+            await self._step([inputs.TimePassed()])
+        except Zap2Error as error:
+            _log.error("time could not be handed in: %s", error.code)
+            await asyncio.sleep(1)
+
+    def _hear(self, event: TransportEvent) -> None:
+        match event:
+            case LinkConnecting():
+                self._set_link(LinkView(LinkState.CONNECTING))
+            case LinkUp():
+                self._reports.put_nowait(inputs.LinkOpened(event.stock, event.highest_sid))
+                self._set_link(LinkView(LinkState.ONLINE))
+            case LinkDown():
+                self._reports.put_nowait(inputs.LinkClosed())
+                state = LinkState.OFFLINE if event.is_trusted else LinkState.NOT_TRUSTED
+                self._set_link(LinkView(state, event.reason, event.retry_in_s))
+            case StockLow():
+                self._reports.put_nowait(inputs.StockReported(event.stock))
+            case Arrived():
+                envelopes = (inputs.ArrivedEnvelope(d.token, d.payload) for d in event.deliveries)
+                self._reports.put_nowait(inputs.EnvelopesArrived(tuple(envelopes)))
+
+    def _set_link(self, link: LinkView) -> None:
+        self._link = link
+        self._subscriptions.publish(LinkChanged(link))
+
+    def notify(self, notice: Notice) -> None:
+        """Tell front-ends something that did not come from the engine."""
+        self._subscriptions.publish(notice)

@@ -1,0 +1,51 @@
+"""The words for what the engine and the transport report in codes."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zap2.client.api import Notice, NoticeLevel
+from zap2.engine.effects import AlertCode
+from zap2.engine.sealing import ACCOUNT_GONE, EXPIRED, REFUSED
+from zap2.ids import Uid, conversation_with
+
+_FAILURES: Final = {
+    ACCOUNT_GONE: "The relay knows no such account any more.",
+    EXPIRED: "It waited 30 days and could not be delivered.",
+    REFUSED: "The relay refused this message.",
+}
+
+_ALERTS: Final[dict[AlertCode, tuple[NoticeLevel, str]]] = {
+    AlertCode.FALSE_KEYS: (
+        NoticeLevel.SECURITY,
+        "The relay handed out keys for {title} that are not {title}'s, or are outdated. They were refused and nothing"
+        " was sent; your messages wait. Tell the relay's host if this goes on.",
+    ),
+    AlertCode.FALSE_NUMBER: (
+        NoticeLevel.SECURITY,
+        "{title} claims a phone number that the relay's directory gives to somebody else. The number is not shown.",
+    ),
+    AlertCode.NUMBER_MOVED: (
+        NoticeLevel.SECURITY,
+        "The phone number of {title} belongs to another account now. Compare safety numbers before you trust it.",
+    ),
+    AlertCode.GAP: (
+        NoticeLevel.WARNING,
+        "Messages from {title} are missing: one arrived from further ahead than can be caught up.",
+    ),
+    AlertCode.UNKNOWN_CONTENT: (
+        NoticeLevel.WARNING,
+        "{title} sent something that this version of Zap2 cannot show. Upgrading may help.",
+    ),
+}
+
+
+def failure_words(code: str | None) -> str | None:
+    """Say why a message failed; None for a message that did not."""
+    return None if code is None else _FAILURES.get(code, "It could not be sent.")
+
+
+def alert_notice(code: AlertCode, uid: Uid, title: str) -> Notice:
+    """Put an alert about a contact into words; `title` must be sanitised."""
+    level, text = _ALERTS[code]
+    return Notice(level, code.value, text.format(title=title), conversation_with(uid))

@@ -1,0 +1,53 @@
+"""The account inside a vault: made once, before anything is registered anywhere."""
+
+from __future__ import annotations
+
+from zap2.crypto import IdentityKeys
+from zap2.errors import UsageError, VaultDamaged
+from zap2.ids import RandomBytes
+from zap2.vault import settings
+from zap2.vault.store import Store
+from zap2.wire.content import MAX_NAME_CHARS
+
+
+def check_name(name: str) -> str:
+    """Give a profile name without surrounding white space.
+
+    Raises:
+        UsageError: empty, too long, or more than one line.
+    """
+    name = name.strip()
+    if not name:
+        raise UsageError("A name is needed.", "Your contacts see it beside your messages.")
+    if len(name) > MAX_NAME_CHARS or not name.isprintable():
+        raise UsageError(f"A name is one line of at most {MAX_NAME_CHARS} printable characters.")
+    return name
+
+
+def create_identity(store: Store, rng: RandomBytes) -> None:
+    """Make an identity and keep it; call once, inside the transaction that makes the vault."""
+    store.settings.put(settings.IDENTITY, IdentityKeys.generate(rng).encode())
+
+
+def set_profile(store: Store, *, name: str, number: str) -> None:
+    """Keep how one is called and reached, inside a transaction.
+
+    Args:
+        store: an open vault.
+        name: what contacts see, as `check_name` gave it.
+        number: E.164.
+    """
+    store.settings.put_text(settings.NAME, name)
+    store.settings.put_text(settings.NUMBER, number)
+
+
+def load_keys(store: Store) -> IdentityKeys:
+    """Give the identity of this vault.
+
+    Raises:
+        VaultDamaged: the vault holds no account.
+    """
+    encoded = store.settings.get(settings.IDENTITY)
+    if encoded is None:
+        raise VaultDamaged("The vault holds no account.")
+    return IdentityKeys.decode(encoded)

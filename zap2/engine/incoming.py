@@ -1,0 +1,158 @@
+"""From bytes that arrived to history: one transaction for state, text, hashes and prekeys, then the acknowledgement.
+
+An envelope that nothing opens is dropped and counted; it never starts a repair by itself. One that was processed
+before is recognised by its hash and acknowledged again (docs/protocol.md, "Crash order").
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from zap2.crypto import (
+    OneTimePrekeySecrets,
+    Session,
+    Setup,
+    SignedPrekeySecrets,
+    accept,
+    is_sealed_setup,
+    open_setup,
+)
+from zap2.engine import outgoing, people, prekeeping, receipts
+from zap2.engine.effects import Acknowledge, Alert, AlertCode, ConversationUpdated, MessageStored
+from zap2.engine.inputs import ArrivedEnvelope, EnvelopesArrived
+from zap2.engine.work import Work
+from zap2.errors import AuthenticationFailed, CryptoError, ReplayedSetup, TooManySkipped, WireError
+from zap2.ids import MessageId, Uid, conversation_with
+from zap2.vault import settings
+from zap2.vault.rows import MessageRow
+from zap2.wire.content import Profile, Receipt, ReceiptKind, Text, decode_content
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    peer: Uid
+    content: bytes
+
+
+def receive(work: Work, arrived: EnvelopesArrived) -> None:
+    """Process envelopes in order; every one of them is acknowledged."""
+    for envelope in arrived.envelopes:
+        _receive_one(work, envelope)
+        work.emit(Acknowledge(envelope.token))
+
+
+def _receive_one(work: Work, envelope: ArrivedEnvelope) -> None:
+    digest = hashlib.sha256(envelope.payload).digest()
+    if work.store.sessions.has_seen_envelope(digest):
+        return
+    try:
+        opened = _open_setup(work, envelope) if is_sealed_setup(envelope.payload) else _open(work, envelope)
+    except (CryptoError, WireError):
+        work.store.settings.take_numbers(settings.DROPPED, 1)
+        return
+    if opened is None:
+        return
+    work.store.sessions.remember_envelope(digest, work.now_ms)
+    _take_in(work, opened)
+
+
+def _open(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
+    for entry in work.sessions.by_recency():
+        if entry.session.recognises(envelope.payload):
+            try:
+                session, content = entry.session.decrypt(envelope.payload, now_s=work.now_s)
+            except TooManySkipped:
+                work.emit(Alert(AlertCode.GAP, entry.peer))
+                raise
+            work.sessions.advance(entry, session, work.now_ms)
+            return _Opened(entry.peer, content)
+    raise AuthenticationFailed
+
+
+def _open_setup(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
+    signed = {row.sid: SignedPrekeySecrets.decode(row.secrets) for row in work.store.prekeys.signed_sets()}
+    setup = open_setup(envelope.payload, signed, work.keys.uid)
+    peer = setup.identity.uid
+    if peer == work.keys.uid:
+        raise ReplayedSetup("A set-up that claims to be from this account.")
+    contact = work.store.contacts.get(peer)
+    if contact is not None and contact.state == "blocked":
+        return None
+    known = work.sessions.by_setup(setup.setup_hash)
+    if known is not None:
+        session, content = known.session.decrypt(setup.message, now_s=work.now_s)
+        work.sessions.advance(known, session, work.now_ms)
+        return _Opened(peer, content)
+    session, content = _accept(work, setup, signed[setup.sid])
+    if contact is None:
+        work.store.contacts.add(peer, state="request", trust="first-use", added_at_ms=work.now_ms)
+    work.store.contacts.set_identity(peer, setup.identity.document, setup.identity.document_signature)
+    work.store.messages.open_conversation(conversation_with(peer), peer, work.now_ms)
+    work.sessions.add(session, peer, work.now_ms)
+    work.contact_changed(peer)
+    prekeeping.replenish(work)
+    outgoing.seal_waiting(work, peer)
+    return _Opened(peer, content)
+
+
+def _accept(work: Work, setup: Setup, signed: SignedPrekeySecrets) -> tuple[Session, bytes]:
+    if work.store.sessions.has_seen_setup(setup.setup_hash):
+        raise ReplayedSetup
+    one_time = None
+    if setup.oid is not None:
+        secrets = work.store.prekeys.one_time_secrets(setup.oid)
+        if secrets is None:
+            raise ReplayedSetup("A set-up names a one-time prekey that was used before.")
+        one_time = OneTimePrekeySecrets.decode(secrets)
+    session = accept(work.keys, setup, signed, one_time)
+    session, content = session.decrypt(setup.message, now_s=work.now_s)
+    # Only now is the set-up known to be genuine; garbage burns no pair.
+    if setup.oid is not None:
+        work.store.prekeys.remove_one_time(setup.oid)
+    work.store.sessions.remember_setup(setup.setup_hash, setup.sid)
+    return session, content
+
+
+def _take_in(work: Work, opened: _Opened) -> None:
+    contact = work.store.contacts.get(opened.peer)
+    if contact is None or contact.state == "blocked":
+        return
+    try:
+        parts = decode_content(opened.content)
+    except WireError:
+        work.emit(Alert(AlertCode.UNKNOWN_CONTENT, opened.peer))
+        return
+    for part in parts:
+        match part:
+            case Text():
+                _take_in_text(work, opened.peer, part)
+            case Receipt():
+                receipts.take_in(work, opened.peer, part)
+            case Profile():
+                people.take_in_profile(work, opened.peer, part)
+
+
+def _take_in_text(work: Work, peer: Uid, text: Text) -> None:
+    conversation = conversation_with(peer)
+    stored = work.store.messages.add(
+        MessageRow(
+            conversation,
+            position=0,
+            id=MessageId(text.id),
+            author=peer,
+            is_mine=False,
+            is_unread=True,
+            sequence=text.sequence,
+            sent_at_ms=min(text.sent_at_ms, work.now_ms),
+            received_at_ms=work.now_ms,
+            state=None,
+            failure=None,
+            text=text.text,
+        )
+    )
+    # A message that is here already was sent again because its receipt got lost: it is owed one more.
+    receipts.owe(work, peer, ReceiptKind.DELIVERED, [MessageId(text.id)])
+    if stored is not None:
+        work.emit(MessageStored(conversation, peer, stored.id))
+        work.emit(ConversationUpdated(conversation))

@@ -1,0 +1,62 @@
+"""What the engine knows only while it runs: what is under way. All of it can be lost without harm."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from zap2.ids import EnvelopeId, Uid
+
+
+@dataclass(slots=True)
+class Memory:
+    """Requests under way and times to try again. `copy` before a step; a failed step keeps the copy.
+
+    `stock` is how many one-time pairs others can still fetch, None until the transport said so.
+    """
+
+    is_link_open: bool = False
+    in_flight: set[EnvelopeId] = field(default_factory=set)
+    fetching: set[Uid] = field(default_factory=set)
+    fetch_again_at_ms: dict[Uid, int] = field(default_factory=dict)
+    looking_up: set[str] = field(default_factory=set, repr=False)
+    is_publishing: bool = False
+    publish_again_at_ms: int = 0
+    stock: int | None = None
+    published_sid: int | None = None
+    receipts_due_at_ms: int | None = 0
+    upkeep_due_at_ms: int = 0
+
+    def copy(self) -> Memory:
+        """Give an independent copy."""
+        return Memory(
+            is_link_open=self.is_link_open,
+            in_flight=set(self.in_flight),
+            fetching=set(self.fetching),
+            fetch_again_at_ms=dict(self.fetch_again_at_ms),
+            looking_up=set(self.looking_up),
+            is_publishing=self.is_publishing,
+            publish_again_at_ms=self.publish_again_at_ms,
+            stock=self.stock,
+            published_sid=self.published_sid,
+            receipts_due_at_ms=self.receipts_due_at_ms,
+            upkeep_due_at_ms=self.upkeep_due_at_ms,
+        )
+
+    def close_link(self) -> None:
+        """Forget everything that will not be answered any more."""
+        self.is_link_open = False
+        self.is_publishing = False
+        self.in_flight.clear()
+        self.fetching.clear()
+        self.looking_up.clear()
+
+    def next_deadline_ms(self) -> int:
+        """Give the earliest time at which something here comes due."""
+        times = [self.upkeep_due_at_ms]
+        if self.receipts_due_at_ms is not None:
+            times.append(self.receipts_due_at_ms)
+        if self.is_link_open:
+            times.extend(self.fetch_again_at_ms.values())
+            if self.publish_again_at_ms:
+                times.append(self.publish_again_at_ms)
+        return min(times)

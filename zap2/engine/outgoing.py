@@ -1,0 +1,191 @@
+"""From a text to the outbox: waiting for a session, getting one, and the transport's answers."""
+
+from __future__ import annotations
+
+from zap2.crypto import Identity, OneTimePrekey, PrekeyBundle, SignedPrekeySet, initiate
+from zap2.engine import receipts, sealing, states
+from zap2.engine.effects import (
+    Alert,
+    AlertCode,
+    ConversationUpdated,
+    FetchKeys,
+    MessageStored,
+)
+from zap2.engine.inputs import KeysFetched, KeysNotFetched, Retry, SendAnswered, SendText
+from zap2.engine.work import Work
+from zap2.errors import CryptoError, InvalidMessage, PrekeyRefused, UnknownConversation, WireError
+from zap2.ids import ID_SIZE_B, ConversationId, MessageId, Uid, peer_of
+from zap2.vault import settings
+from zap2.vault.rows import MessageRow
+from zap2.wire.content import Text, check_text
+
+
+def send_text(work: Work, command: SendText) -> None:
+    """Store a text; encrypt it now if there is a session, else get one."""
+    check_text(command.text)
+    peer = peer_of(command.conversation)
+    if peer == work.keys.uid:
+        _write_note(work, command)
+        return
+    contact = work.contact(peer)
+    if contact.state == "blocked":
+        raise InvalidMessage("You blocked this person.", "Accept them again before you write to them.")
+    if contact.state == "request":
+        work.store.contacts.set_state(peer, "accepted")
+        work.contact_changed(peer)
+    message = MessageId(work.rng(ID_SIZE_B))
+    sequence = work.store.contacts.take_sequence(peer)
+    _store_own(work, command.conversation, message, sequence, states.QUEUED, command.text)
+    work.store.outbox.wait(peer, command.conversation, message)
+    seal_waiting(work, peer)
+
+
+def retry(work: Work, command: Retry) -> None:
+    """Queue a failed message again; its id stays, so that it is shown once even if the failure was wrong."""
+    row = work.store.messages.get(command.conversation, work.keys.uid, command.message)
+    if row is None:
+        raise UnknownConversation("There is no such message.")
+    if row.state != states.FAILED:
+        return
+    peer = peer_of(command.conversation)
+    sealing.promote(work, command.conversation, command.message, states.QUEUED)
+    work.store.outbox.wait(peer, command.conversation, command.message)
+    seal_waiting(work, peer)
+
+
+def seal_waiting(work: Work, peer: Uid) -> None:
+    """Encrypt what waits for a session with one person, or see to it that there will be one."""
+    waiting = work.store.outbox.waiting_for(peer)
+    if not waiting:
+        return
+    entry = work.sessions.for_sending(peer)
+    if entry is None:
+        _fetch_keys(work, peer)
+        return
+    for row in waiting:
+        message = work.store.messages.get(row.conversation, work.keys.uid, row.message)
+        work.store.outbox.stop_waiting(row.number)
+        if message is not None:
+            parts = [Text(message.id, message.sequence, message.sent_at_ms, message.text)]
+            sealing.seal(work, peer, [*parts, *receipts.take_owed(work, peer)], about=row)
+    sealing.flush(work)
+
+
+def answer_send(work: Work, answer: SendAnswered) -> None:
+    """Take the transport's answer to one envelope."""
+    work.memory.in_flight.discard(answer.envelope)
+    row = work.store.outbox.get(answer.envelope)
+    if row is not None:
+        failure = answer.failure
+        if failure is None:
+            work.store.outbox.remove(row.envelope)
+            if row.conversation is not None and row.message is not None:
+                sealing.promote(work, row.conversation, row.message, states.SENT)
+        elif failure.is_final:
+            sealing.give_up(
+                work, row, sealing.ACCOUNT_GONE if failure.code == "not-found" else sealing.REFUSED
+            )
+        else:
+            wait_ms = failure.retry_after_ms or work.policy.unanswered_again_ms
+            work.store.outbox.put_off(row.envelope, work.now_ms + wait_ms)
+    sealing.flush(work)
+
+
+def request_keys(work: Work) -> None:
+    """Ask for the keys of everybody for whom messages wait."""
+    for peer in work.store.outbox.peers_waited_for():
+        seal_waiting(work, peer)
+
+
+def use_keys(work: Work, fetched: KeysFetched) -> None:
+    """Check what was handed out for somebody, set a session up with it, and encrypt what waits.
+
+    Everything is checked against the uid: a relay can withhold keys, and cannot put others in their place.
+    """
+    peer = fetched.uid
+    work.memory.fetching.discard(peer)
+    contact = work.store.contacts.get(peer)
+    if contact is None or not work.store.outbox.waiting_for(peer):
+        return
+    if work.sessions.for_sending(peer) is None:
+        try:
+            bundle = _check_keys(fetched, contact.lowest_sid, work.now_s)
+            session = initiate(work.keys, bundle, now_s=work.now_s, rng=work.rng)
+        except (CryptoError, WireError):
+            work.memory.fetch_again_at_ms[peer] = work.now_ms + work.policy.fetch_again_after_fraud_ms
+            work.emit(Alert(AlertCode.FALSE_KEYS, peer))
+            return
+        work.store.contacts.set_identity(peer, fetched.document, fetched.document_signature)
+        work.store.contacts.raise_lowest_sid(peer, bundle.signed_set.sid)
+        work.sessions.add(session, peer, work.now_ms)
+        work.contact_changed(peer)
+    seal_waiting(work, peer)
+
+
+def do_without_keys(work: Work, answer: KeysNotFetched) -> None:
+    """Keys were not handed out: fail what waits if nobody is there, else try again later."""
+    peer = answer.uid
+    work.memory.fetching.discard(peer)
+    failure = answer.failure
+    if not (failure.is_final and failure.code == "not-found"):
+        wait_ms = failure.retry_after_ms or work.policy.fetch_again_ms
+        work.memory.fetch_again_at_ms[peer] = work.now_ms + wait_ms
+        return
+    for row in work.store.outbox.waiting_for(peer):
+        work.store.outbox.stop_waiting(row.number)
+        sealing.promote(work, row.conversation, row.message, states.FAILED, sealing.ACCOUNT_GONE)
+
+
+def _write_note(work: Work, command: SendText) -> None:
+    work.store.messages.open_conversation(command.conversation, work.keys.uid, work.now_ms)
+    message = MessageId(work.rng(ID_SIZE_B))
+    sequence = work.store.settings.take_numbers(settings.NOTES_SEQUENCE, 1)[0]
+    _store_own(work, command.conversation, message, sequence, states.READ, command.text)
+
+
+def _store_own(
+    work: Work, conversation: ConversationId, message: MessageId, sequence: int, state: str, text: str
+) -> None:
+    work.store.messages.add(
+        MessageRow(
+            conversation,
+            position=0,
+            id=message,
+            author=work.keys.uid,
+            is_mine=True,
+            is_unread=False,
+            sequence=sequence,
+            sent_at_ms=work.now_ms,
+            received_at_ms=work.now_ms,
+            state=state,
+            failure=None,
+            text=text,
+        )
+    )
+    work.store.messages.save_draft(conversation, "")
+    work.emit(MessageStored(conversation, work.keys.uid, message))
+    work.emit(ConversationUpdated(conversation))
+
+
+def _fetch_keys(work: Work, peer: Uid) -> None:
+    memory = work.memory
+    if not memory.is_link_open or peer in memory.fetching:
+        return
+    if memory.fetch_again_at_ms.get(peer, 0) > work.now_ms:
+        return
+    memory.fetch_again_at_ms.pop(peer, None)
+    memory.fetching.add(peer)
+    work.emit(FetchKeys(peer))
+
+
+def _check_keys(fetched: KeysFetched, lowest_sid: int, now_s: int) -> PrekeyBundle:
+    identity = Identity.parse(fetched.document, fetched.document_signature)
+    if identity.uid != fetched.uid:
+        raise PrekeyRefused
+    signed_set = SignedPrekeySet.decode(fetched.signed_set)
+    signed_set.check(identity, now_s=now_s, lowest_sid=lowest_sid)
+    one_time = None
+    if fetched.one_time is not None:
+        one_time = OneTimePrekey.decode(fetched.one_time)
+        one_time.check(identity)
+    return PrekeyBundle(identity, signed_set, one_time)

@@ -1,0 +1,26 @@
+"""The numbers by which the engine decides, in one place so that tests can run a small world."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How much, how often, how long.
+
+    Prekey numbers are those of docs/protocol.md, "Prekeys". `send_window` bounds envelopes in flight.
+    """
+
+    one_time_stock: int = 100
+    one_time_low: int = 30
+    one_time_kept: int = 400
+    receipt_delay_ms: int = 150
+    send_window: int = 64
+    envelope_life_ms: int = 30 * 86_400_000
+    seen_envelope_life_ms: int = 45 * 86_400_000
+    retired_session_life_ms: int = 7 * 86_400_000
+    fetch_again_ms: int = 60_000
+    fetch_again_after_fraud_ms: int = 600_000
+    unanswered_again_ms: int = 2_000
+    upkeep_every_ms: int = 3_600_000

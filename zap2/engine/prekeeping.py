@@ -1,0 +1,126 @@
+"""Our own prekeys: a signed set every week, and one-time pairs made anew as they are used.
+
+Lifetimes and numbers: docs/protocol.md, "Prekeys". What others can fetch is counted twice, by the transport's word
+and by the pairs that we know to be used, and the smaller count decides.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zap2.crypto import (
+    SIGNED_PREKEY_KEPT_S,
+    SIGNED_PREKEY_ROTATION_S,
+    OneTimePrekeySecrets,
+    SignedPrekeySecrets,
+)
+from zap2.engine.effects import PublishKeys
+from zap2.engine.inputs import KeysNotPublished, KeysPublished, LinkOpened, StockReported
+from zap2.engine.work import MS_PER_S, Work
+from zap2.vault import settings
+
+_MAX_PAIRS_AT_ONCE: Final = 100
+_JUMP: Final = 10_000
+
+
+def open_link(work: Work, opened: LinkOpened) -> None:
+    """Learn what is published of our keys, and bring it up to date."""
+    work.memory.stock = opened.stock
+    work.memory.published_sid = opened.highest_sid
+    work.memory.publish_again_at_ms = 0
+    ahead = opened.highest_sid - work.store.settings.get_number(settings.NEXT_SID)
+    if ahead > 0:
+        # A younger copy of this vault published these; a set of ours must come after them.
+        work.store.settings.take_numbers(settings.NEXT_SID, ahead)
+        make_signed_set(work)
+    replenish(work)
+
+
+def report_stock(work: Work, report: StockReported) -> None:
+    """Take the transport's count of what others can still fetch."""
+    work.memory.stock = report.stock
+    replenish(work)
+
+
+def replenish(work: Work) -> None:
+    """Rotate the signed set if it is time, make pairs if few are left, and publish what is not published."""
+    _rotate(work)
+    policy = work.policy
+    if work.memory.stock is not None:
+        unpublished = work.store.prekeys.count_unpublished_one_time()
+        unused = work.store.prekeys.count_one_time() - unpublished
+        available = min(work.memory.stock, unused) + unpublished
+        if available < policy.one_time_low:
+            make_one_time(work, policy.one_time_stock - available)
+    _publish(work)
+
+
+def make_signed_set(work: Work) -> None:
+    """Make a new signed set; the next publishing takes it along."""
+    sid = work.store.settings.take_numbers(settings.NEXT_SID, 1)[0]
+    secrets = SignedPrekeySecrets.generate(work.keys, sid=sid, now_s=work.now_s, rng=work.rng)
+    work.store.prekeys.add_signed_set(sid, secrets.encode(), work.now_ms)
+
+
+def make_one_time(work: Work, count: int) -> None:
+    """Make new one-time pairs; the next publishing takes them along."""
+    oids = work.store.settings.take_numbers(settings.NEXT_OID, count)
+    pairs = (OneTimePrekeySecrets.generate(work.keys, oid=oid, rng=work.rng) for oid in oids)
+    work.store.prekeys.add_one_time((pair.public.oid, pair.encode()) for pair in pairs)
+    work.store.prekeys.trim_one_time(work.policy.one_time_kept)
+
+
+def confirm_published(work: Work, answer: KeysPublished) -> None:
+    """Record what others can fetch now, and publish the rest if there is more."""
+    work.memory.is_publishing = False
+    work.memory.stock = answer.stock
+    if answer.sid is not None:
+        work.memory.published_sid = answer.sid
+        work.store.prekeys.mark_signed_set_published(answer.sid)
+    work.store.prekeys.mark_one_time_published(answer.oids)
+    if answer.stock < len(answer.oids):
+        # Ids that were published before are passed over: a younger copy of this vault used them.
+        work.store.settings.take_numbers(settings.NEXT_OID, _JUMP)
+    replenish(work)
+
+
+def publish_later(work: Work, answer: KeysNotPublished) -> None:
+    """Publishing failed: try again after a while, or when the link opens anew."""
+    work.memory.is_publishing = False
+    wait_ms = answer.failure.retry_after_ms or work.policy.fetch_again_ms
+    work.memory.publish_again_at_ms = work.now_ms + wait_ms
+
+
+def _rotate(work: Work) -> None:
+    signed_sets = work.store.prekeys.signed_sets()
+    newest_age_ms = work.now_ms - signed_sets[0].created_at_ms if signed_sets else None
+    if newest_age_ms is None or newest_age_ms >= SIGNED_PREKEY_ROTATION_S * MS_PER_S:
+        make_signed_set(work)
+    for row in signed_sets[1:]:
+        if work.now_ms - row.created_at_ms >= SIGNED_PREKEY_KEPT_S * MS_PER_S:
+            work.store.prekeys.remove_signed_set(row.sid)
+
+
+def _publish(work: Work) -> None:
+    memory = work.memory
+    if not memory.is_link_open or memory.is_publishing or memory.publish_again_at_ms > work.now_ms:
+        return
+    memory.publish_again_at_ms = 0
+    newest = work.store.prekeys.signed_sets()[0]
+    is_set_missing = not newest.is_published or (memory.published_sid or 0) < newest.sid
+    pairs = [
+        OneTimePrekeySecrets.decode(secrets).public
+        for _, secrets in work.store.prekeys.unpublished_one_time(_MAX_PAIRS_AT_ONCE)
+    ]
+    if not is_set_missing and not pairs:
+        return
+    memory.is_publishing = True
+    signed_set = SignedPrekeySecrets.decode(newest.secrets).public.encode() if is_set_missing else None
+    work.emit(
+        PublishKeys(
+            newest.sid if is_set_missing else None,
+            signed_set,
+            tuple(pair.oid for pair in pairs),
+            tuple(pair.encode() for pair in pairs),
+        )
+    )

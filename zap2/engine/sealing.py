@@ -1,0 +1,80 @@
+"""Encrypting into the outbox and handing the outbox to the transport.
+
+Order of a crash: the state of the session and the envelope with its final bytes are committed together, and only
+then do the bytes leave. A retry sends the same bytes (docs/protocol.md, "Crash order").
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zap2.engine import states
+from zap2.engine.effects import ConversationUpdated, MessageUpdated, SendEnvelope
+from zap2.engine.work import MS_PER_S, Work
+from zap2.errors import UnknownConversation
+from zap2.ids import ID_SIZE_B, ConversationId, EnvelopeId, MessageId, Uid
+from zap2.vault import settings
+from zap2.vault.rows import OutboxRow, WaitingRow
+from zap2.wire.content import Part, Profile, encode_content
+
+ACCOUNT_GONE: Final = "account-gone"
+EXPIRED: Final = "expired"
+REFUSED: Final = "refused"
+
+
+def seal(work: Work, peer: Uid, parts: list[Part], about: WaitingRow | None = None) -> None:
+    """Encrypt parts for one person into the outbox; there must be a session. Call `flush` afterwards."""
+    entry = work.sessions.for_sending(peer)
+    if entry is None:
+        raise UnknownConversation
+    if not work.contact(peer).is_profile_acknowledged:
+        name = work.store.settings.get_text(settings.NAME)
+        parts = [Profile(name, work.store.settings.get_text(settings.NUMBER)), *parts]
+    session, payload = entry.session.encrypt(encode_content(parts), rng=work.rng, now_s=work.now_s)
+    work.sessions.advance(entry, session, work.now_ms)
+    work.store.outbox.put(
+        EnvelopeId(work.rng(ID_SIZE_B)),
+        peer,
+        payload,
+        created_at_ms=work.now_ms,
+        expires_at_ms=work.now_ms + work.policy.envelope_life_ms,
+        conversation=about.conversation if about else None,
+        message=about.message if about else None,
+    )
+
+
+def flush(work: Work) -> None:
+    """Hand due envelopes to the transport, oldest first, up to the window."""
+    if not work.memory.is_link_open:
+        return
+    window = work.policy.send_window
+    for row in work.store.outbox.due(work.now_ms, limit=window):
+        if len(work.memory.in_flight) >= window:
+            return
+        if row.envelope in work.memory.in_flight:
+            continue
+        if row.expires_at_ms <= work.now_ms:
+            give_up(work, row, EXPIRED)
+            continue
+        work.memory.in_flight.add(row.envelope)
+        remaining_s = (row.expires_at_ms - work.now_ms) // MS_PER_S + 1
+        work.emit(SendEnvelope(row.envelope, row.peer, row.payload, remaining_s))
+
+
+def promote(
+    work: Work, conversation: ConversationId, message: MessageId, state: str, failure: str | None = None
+) -> None:
+    """Move an own message to a state if the table of states allows it."""
+    row = work.store.messages.get(conversation, work.keys.uid, message)
+    if row is None or not states.may_become(row.state, state):
+        return
+    work.store.messages.set_state(conversation, work.keys.uid, message, state, failure)
+    work.emit(MessageUpdated(conversation, message))
+    work.emit(ConversationUpdated(conversation))
+
+
+def give_up(work: Work, row: OutboxRow, failure: str) -> None:
+    """Fail the message of an envelope that will not go out."""
+    work.store.outbox.remove(row.envelope)
+    if row.conversation is not None and row.message is not None:
+        promote(work, row.conversation, row.message, states.FAILED, failure)
