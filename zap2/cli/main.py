@@ -1,0 +1,53 @@
+"""From arguments to an exit code: errors become one line and a hint, never a traceback."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from collections.abc import Sequence
+from typing import Final
+
+from zap2.cli.arguments import parse
+from zap2.cli.console import complain, warn
+from zap2.errors import Zap2Error
+
+_EXIT_INTERRUPTED: Final = 128 + signal.SIGINT
+_EXIT_BROKEN_PIPE: Final = 0
+_EXIT_UNEXPECTED: Final = 1
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command and give its exit code; `zap2 --help` lists the codes."""
+    try:
+        return _run(arguments)
+    except SystemExit as end:  # --help and --version
+        return end.code if isinstance(end.code, int) else 0
+    except Zap2Error as error:
+        complain(error)
+        return error.exit_code
+    except BrokenPipeError:
+        _forget_output()
+        return _EXIT_BROKEN_PIPE
+    except KeyboardInterrupt:
+        return _EXIT_INTERRUPTED
+    except Exception as error:
+        if os.environ.get("ZAP2_DEBUG") == "1":
+            raise
+        # The type only: the words of a foreign error can hold what a message says.
+        warn(f"unexpected {type(error).__name__}; run it again with ZAP2_DEBUG=1 to see where")
+        return _EXIT_UNEXPECTED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    module, parsed = parse(arguments)
+    code = module.run(parsed)
+    sys.stdout.flush()
+    return code
+
+
+def _forget_output() -> None:
+    """Let go of output that nobody reads, so that the interpreter does not complain about it at its end."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, sys.stdout.fileno())
+    os.close(nowhere)

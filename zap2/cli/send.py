@@ -1,0 +1,110 @@
+"""`zap2 send`: one message, or every line of standard input, until the relay has it or the other person does."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import AsyncIterator
+from typing import Final
+
+from zap2.cli import stdin
+from zap2.cli.arguments import add_profile_option, seconds
+from zap2.cli.console import say
+from zap2.cli.records import People, to_json
+from zap2.cli.running import run_async
+from zap2.cli.session import add_connect_option, following, open_profile, wait_until_online
+from zap2.cli.watching import Watch
+from zap2.cli.who import find_known
+from zap2.client.agent import Agent
+from zap2.client.api import MessageState, MessageView
+from zap2.errors import UsageError
+from zap2.ids import ConversationId, conversation_with
+from zap2.wire.content import check_text
+
+_WAIT_S: Final = 30.0
+_STATES: Final = {"sent": MessageState.SENT, "delivered": MessageState.DELIVERED, "read": MessageState.READ}
+_NOTHING_QUEUED: Final = (
+    "Nothing was queued: this number is no contact yet, and only the relay knows whose it is."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `zap2 send`."""
+    add_profile_option(parser)
+    parser.add_argument("--to", metavar="WHO", required=True, help="a phone number, or the name of a contact")
+    parser.add_argument("text", metavar="TEXT", nargs="?", help="the message; standard input without it")
+    parser.add_argument("--lines", action="store_true", help="every line of standard input is a message")
+    parser.add_argument(
+        "--wait",
+        metavar="STATE",
+        choices=list(_STATES),
+        default="sent",
+        help="return once it is `sent` (safe at the relay, the default), `delivered` or `read`",
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="S",
+        type=seconds,
+        default=_WAIT_S,
+        help="seconds to wait for that (default: %(default)g)",
+    )
+    parser.add_argument("--json", action="store_true", help="print each message as a JSON object")
+    add_connect_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Send, and give 0 once everything is where `--wait` wants it."""
+    if not arguments.lines:
+        # Before anything is opened or asked: what cannot be sent should say so at once.
+        text = stdin.read_text() if arguments.text is None else _argument(arguments.text)
+        check_text(text)
+        return run_async(_send(arguments, _once(text)))
+    if arguments.text is not None:
+        raise UsageError("--lines reads standard input, and there is a TEXT too.")
+    return run_async(_send(arguments, stdin.lines()))
+
+
+async def _send(arguments: argparse.Namespace, texts: AsyncIterator[str]) -> int:
+    async with open_profile(arguments) as agent:
+        conversation = await _find(agent, arguments)
+        people = People(agent.me, await agent.contacts())
+
+        def show(message: MessageView) -> None:
+            if arguments.json:
+                say(to_json(people.record(message)))
+
+        watch = Watch(conversation, _STATES[arguments.wait], show)
+        try:
+            async with following(agent, watch.consume):
+                async for text in texts:
+                    watch.add(await agent.send_text(conversation, text))
+                await watch.wait(
+                    agent, connect_timeout_s=arguments.connect_timeout, timeout_s=arguments.timeout
+                )
+        finally:
+            for message in watch.waiting:
+                show(message)
+    return 0
+
+
+async def _find(agent: Agent, arguments: argparse.Namespace) -> ConversationId:
+    uid = await find_known(agent, arguments.to)
+    if uid is None:
+        await wait_until_online(agent, arguments.connect_timeout, _NOTHING_QUEUED)
+        uid = (await agent.add_contact(arguments.to)).uid
+    elif uid == agent.me.uid:
+        await agent.add_contact(agent.me.number)
+    return conversation_with(uid)
+
+
+async def _once(text: str) -> AsyncIterator[str]:
+    yield text
+
+
+def _argument(text: str) -> str:
+    # Bytes of an argument that are not UTF-8 come as lone surrogates.
+    try:
+        os.fsencode(text).decode()
+    except UnicodeDecodeError:
+        raise UsageError("The TEXT is not UTF-8.") from None
+    return text

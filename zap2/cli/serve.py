@@ -1,0 +1,88 @@
+"""`zap2 serve`: a relay in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from zap2.cli import arguments as reading
+from zap2.cli.places import relay_data_dir
+from zap2.errors import UsageError
+from zap2.server.options import RelayOptions
+from zap2.server.serve import run as serve
+
+_SQLITE: Final = "sqlite"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `zap2 serve`."""
+    parser.add_argument(
+        "--host", metavar="ADDRESS", default="127.0.0.1", help="where to listen (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--port",
+        metavar="N",
+        type=reading.port,
+        default=8765,
+        help="0 takes a free one (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--data",
+        metavar="DIR",
+        type=Path,
+        help="where the relay's key and mailboxes are kept (default: zap2/relay in the user's data folder)",
+    )
+    parser.add_argument(
+        "--store",
+        metavar="URL",
+        default=_SQLITE,
+        help="what keeps the mailboxes (default, and all there is: sqlite)",
+    )
+    parser.add_argument(
+        "--tokens",
+        metavar="URL",
+        default=_SQLITE,
+        help="what keeps log-in tokens (default, and all there is: sqlite)",
+    )
+    parser.add_argument(
+        "--verify",
+        choices=["log", "none"],
+        default="log",
+        help="how a phone number is proved: with a code that is written to the log (default), or not at all",
+    )
+    parser.add_argument(
+        "--registration",
+        choices=["open", "closed"],
+        default="open",
+        help="whether new accounts can be made (default: %(default)s)",
+    )
+    parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="certificate chain, PEM")
+    parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its private key, PEM")
+    parser.add_argument(
+        "--trust-forwarded",
+        action="store_true",
+        help="count limits by X-Forwarded-For; only behind a proxy that sets it",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    for option, url in (("--store", arguments.store), ("--tokens", arguments.tokens)):
+        if url != _SQLITE:
+            raise UsageError(
+                f"{option} {url} is nothing that this version can use.",
+                f"It keeps everything in SQLite, in the folder of --data ({option} {_SQLITE}, the default).",
+            )
+    return serve(
+        RelayOptions(
+            host=arguments.host,
+            port=arguments.port,
+            data_dir=arguments.data or relay_data_dir(),
+            verify=arguments.verify,
+            registration=arguments.registration,
+            tls_cert=arguments.tls_cert,
+            tls_key=arguments.tls_key,
+            trust_forwarded=arguments.trust_forwarded,
+        )
+    )

@@ -1,0 +1,137 @@
+"""`zap2 signup`: a first run without a screen. What can be refused here is refused before anything is sent."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import Final
+
+from zap2.address import RelayAddress
+from zap2.cli import passphrase, stdin
+from zap2.cli.arguments import add_profile_option
+from zap2.cli.console import complain, say, warn
+from zap2.cli.places import profile_folder
+from zap2.cli.running import run_async
+from zap2.cli.session import add_connect_option, settle, wait_until_online
+from zap2.client.agent import Agent
+from zap2.client.api import VerificationView
+from zap2.client.opening import open_vault
+from zap2.client.signup import ProfileSignup
+from zap2.engine.account import check_name
+from zap2.errors import ProfileExists, Refused, Unreachable, UsageError
+from zap2.phone import format_number, parse_number
+from zap2.vault.profile import ProfileFolder
+
+_WRONG_CODE: Final = "wrong-code"
+_NOT_PUBLISHED: Final = (
+    "The profile is set up, and others can write to you as soon as it has been online: open it again."
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the arguments of `zap2 signup`."""
+    add_profile_option(parser)
+    parser.add_argument(
+        "--relay", metavar="ADDRESS", required=True, help="the relay's address, as its host gave it"
+    )
+    parser.add_argument(
+        "--phone", metavar="NUMBER", required=True, help="your phone number, with country code"
+    )
+    parser.add_argument("--name", metavar="NAME", required=True, help="the name that your contacts see")
+    parser.add_argument("--code", metavar="CODE", help="the code that an earlier run asked for")
+    add_connect_option(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Set a profile up, and give 0 once others can write to it."""
+    number = parse_number(arguments.phone)
+    check_name(arguments.name)
+    RelayAddress.parse(arguments.relay)
+    folder = profile_folder(arguments)
+    read = passphrase.read_passphrase if folder.exists else passphrase.read_new_passphrase
+    return run_async(_sign_up(arguments, folder, number, read(arguments)))
+
+
+async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number: str, secret: str) -> int:
+    if folder.exists:
+        await _refuse_finished(folder, secret)
+    signup = ProfileSignup(folder)
+    try:
+        relay = await signup.connect(arguments.relay)
+        if not relay.is_pinned:
+            warn(
+                f"the relay's key is taken on trust; ask its host whether its fingerprint is {relay.fingerprint}"
+            )
+        if arguments.code is not None:
+            signup.expect_code(number)
+            await signup.check_code(arguments.code)
+        else:
+            started = await signup.request_code(number)
+            if started.is_needed:
+                await _prove(signup, started)
+        agent = await signup.create(arguments.name, secret)
+    finally:
+        await signup.close()
+    try:
+        await _go_online(agent, arguments.connect_timeout)
+        say(f"Signed up: {agent.me.name}, {format_number(agent.me.number)}, at {agent.me.relay}")
+    finally:
+        await agent.close()
+    return 0
+
+
+async def _refuse_finished(folder: ProfileFolder, secret: str) -> None:
+    """Go on only with a profile whose signup was cut off. Raises ProfileExists, WrongPassphrase."""
+    vault = await open_vault(folder, secret)
+    try:
+        if await vault.is_registered():
+            raise ProfileExists
+    finally:
+        await vault.close()
+
+
+async def _prove(signup: ProfileSignup, started: VerificationView) -> None:
+    """Ask for the code until it is right.
+
+    Raises:
+        UsageError: standard input ended before there was a code.
+        Refused: the code is wrong and there is no other, or the relay takes no more.
+    """
+    number, minutes = format_number(started.number), round(started.expires_in_s / 60)
+    if started.method == "log":
+        warn(f"the code for {number} is in the relay's log; ask its host (it is good for {minutes} minutes)")
+    else:
+        warn(f"a code is on its way to {number} (it is good for {minutes} minutes)")
+    refusal: Refused | None = None
+    _prompt()
+    async for code in stdin.lines():
+        try:
+            await signup.check_code(code.strip())
+        except Refused as error:
+            if error.code != _WRONG_CODE:
+                raise
+            refusal = error
+        else:
+            return
+        if sys.stdin.isatty():
+            complain(refusal)
+            _prompt()
+    if refusal is not None:
+        raise refusal
+    raise UsageError(
+        "There is no code yet; nothing was set up.",
+        "Run the same command with --code CODE once you have it.",
+    )
+
+
+def _prompt() -> None:
+    if sys.stdin.isatty():
+        sys.stderr.write("Code: ")
+        sys.stderr.flush()
+
+
+async def _go_online(agent: Agent, timeout_s: float) -> None:
+    """Publish the keys that others need to write to this account. Raises Unreachable, NotTrusted."""
+    await wait_until_online(agent, timeout_s, _NOT_PUBLISHED)
+    if not await settle(agent):
+        raise Unreachable("The relay did not take this account's keys yet.", _NOT_PUBLISHED)
