@@ -43,6 +43,8 @@ def test_what_steers_the_terminal_or_the_direction_is_shown_as_a_replacement(
         ("\u0301a", "a"),
         ("line\n\u0301b", "line\nb"),
         ("a\u2800b", "a b"),
+        ("a\u2065\ufff0\U000e0fffb", "ab"),
+        ("☠\u200d\ufffd\u200d👩", "☠\ufffd👩"),
     ],
 )
 def test_what_is_only_invisible_is_dropped(text: str, expected: str) -> None:

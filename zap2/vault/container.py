@@ -27,7 +27,6 @@ APPLICATION_ID: Final = 0x5A617032
 _PAGE_SIZE_B: Final = 4096
 _PRAGMAS: Final = (
     "PRAGMA temp_store = MEMORY",  # SQLCipher does not encrypt temporary files
-    "PRAGMA journal_mode = WAL",
     "PRAGMA synchronous = FULL",  # with less, a power cut can roll a ratchet back
     "PRAGMA secure_delete = ON",
     "PRAGMA foreign_keys = ON",
@@ -48,15 +47,14 @@ def _leave_empty(connection: Connection) -> None:
     """Prepare nothing."""
 
 
-def create_database(
-    path: Path, key: bytes, prepare: Callable[[Connection], None] = _leave_empty
-) -> Connection:
+def create_database(path: Path, key: bytes, fill: Callable[[Connection], None] | None = None) -> Connection:
     """Make a database under a key, durable and in place in one step, and open it.
 
     Args:
         path: where it will be; its folder must exist.
         key: 32 random bytes.
-        prepare: fills it before it is in place, so that nobody ever finds it half made.
+        fill: writes what must be in it from the start; when it raises, or the process dies in it, there is no
+            database.
 
     Raises:
         ProfileExists: there is a file already; it was not touched.
@@ -65,20 +63,26 @@ def create_database(
     if path.exists():
         raise ProfileExists
     new = path.with_name(path.name + ".new")
-    with os_errors(f"{path.name} cannot be written"):
-        for left_over in _files_of(new):
-            left_over.unlink(missing_ok=True)
-    write_durably(new, b"")  # SQLite gives its other files the mode of this one
-    with mapped_errors():
-        connection = _connect(new, key, "rw")
-        try:
-            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
-            prepare(connection)
-        finally:
-            connection.close()
-    with os_errors(f"{path.name} cannot be written"):
-        new.replace(path)
-        sync_folder(path.parent)
+    _remove(new)
+    try:
+        write_durably(new, b"")  # SQLite gives its other files the mode of this one
+        with mapped_errors():
+            connection = _connect(new, key, "rw")
+            try:
+                # Not the write-ahead log yet: the one file that is renamed must hold everything.
+                for pragma in _PRAGMAS:
+                    connection.execute(pragma).fetchall()
+                connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+                if fill is not None:
+                    fill(connection)
+            finally:
+                connection.close()
+        with os_errors(f"{path.name} cannot be written"):
+            new.replace(path)
+            sync_folder(path.parent)
+    except BaseException:
+        _remove(new)
+        raise
     return open_database(path, key)
 
 
@@ -99,7 +103,7 @@ def open_database(path: Path, key: bytes) -> Connection:
         try:
             for pragma in _PRAGMAS:
                 connection.execute(pragma).fetchall()
-            if connection.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
                 raise VaultError(
                     "The vault's disk cannot keep a write-ahead log.", "Choose another --config-dir."
                 )
@@ -240,6 +244,12 @@ def _examine(path: Path, key: bytes) -> None:
             if file not in were_there:
                 file.unlink(missing_ok=True)
         raise
+
+
+def _remove(path: Path) -> None:
+    with os_errors(f"{path.name} cannot be removed"):
+        for file in (*_files_of(path), path.with_name(path.name + "-journal")):
+            file.unlink(missing_ok=True)
 
 
 def _files_of(path: Path) -> tuple[Path, Path, Path]:
