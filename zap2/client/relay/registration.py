@@ -85,6 +85,11 @@ class RegistrationClient:
     ) -> None:
         await self.close()
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the connection of the last step still stands."""
+        return self._connection is not None and not self._connection.is_over
+
     async def connect(self) -> RelayView:
         """Reach the relay and check its key; gives what it says of itself.
 
