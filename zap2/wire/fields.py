@@ -75,8 +75,6 @@ class CloseCode(IntEnum):
     POLICY = 1008
     MESSAGE_TOO_BIG = 1009
     INTERNAL = 1011
-    TRY_LATER = 1013
-    """Too many connections."""
     MALFORMED = 4000
     """A message that does not decode to frames."""
     OUT_OF_TURN = 4001

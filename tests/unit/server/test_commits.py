@@ -81,9 +81,11 @@ async def test_a_failure_undoes_its_batch_and_the_next_one_works(
 async def test_closing_does_what_was_asked_for_first(tmp_path: Path) -> None:
     commits, opened = _make(tmp_path / "db", [])
     await commits.start()
-    futures = [
-        commits.call(lambda n=n: opened[0].execute("INSERT INTO t VALUES (?)", (n,))) for n in range(50)
-    ]
+
+    def insert(n: int) -> None:
+        opened[0].execute("INSERT INTO t VALUES (?)", (n,))
+
+    futures = [commits.call(insert, n) for n in range(50)]
     await commits.close()
     assert all(future.done() for future in futures)
     assert _rows(tmp_path / "db") == list(range(50))
