@@ -50,9 +50,10 @@ class Account:
 
 @dataclass
 class Malice:
-    """How often, per request, the relay lies: probabilities."""
+    """How often, per request, the relay lies: probabilities. `which_lie` fixes the kind of false keys (0 to 3)."""
 
     false_keys: float = 0.0
+    which_lie: int | None = None
     garbage: float = 0.0
     replay: float = 0.0
     tamper: float = 0.0
@@ -133,7 +134,8 @@ class SimRelay:
         document, signature = account.document, account.document_signature
         if self._chance(self.malice.false_keys):
             other = self._rng.choice([uid for uid in self.accounts if uid != request.uid])
-            match self._rng.randrange(4):
+            which = self.malice.which_lie
+            match self._rng.randrange(4) if which is None else which:
                 case 0:
                     document, signature = (
                         self.accounts[other].document,

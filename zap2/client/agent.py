@@ -51,6 +51,7 @@ _log = logging.getLogger(__name__)
 
 _MAX_ARRIVALS_AT_ONCE = 64
 _IDLE_S = 60.0
+_LINK_RESTART_S = 5.0
 
 
 class Agent:
@@ -102,7 +103,7 @@ class Agent:
             asyncio.create_task(self._keep_time(), name="zap2-time"),
         ]
         if is_online:
-            self._tasks.append(asyncio.create_task(self._transport.run(self._hear), name="zap2-link"))
+            self._tasks.append(asyncio.create_task(self._keep_link(), name="zap2-link"))
 
     async def close(self) -> None:
         """Stop the link, drop the key and everything decrypted. The client cannot be used afterwards."""
@@ -256,7 +257,12 @@ class Agent:
 
         def work() -> tuple[list[Effect], list[Event]]:
             effects = self._engine.handle_all(given, self._now_ms())
-            return effects, tell(effects, self._views)
+            try:
+                return effects, tell(effects, self._views)
+            except Exception as error:
+                # The step is committed: what is to be sent must go out even if it cannot be shown.
+                _log.error("a change could not be shown: %s", type(error).__name__)
+                return effects, []
 
         async with self._turn:
             effects, events = await self._thread.run(work)
@@ -291,6 +297,15 @@ class Agent:
                 except Exception as error:
                     # The type only: its words could hold what a message says.
                     _log.error("a %s could not be processed: %s", type(part).__name__, type(error).__name__)
+
+    async def _keep_link(self) -> None:
+        while True:
+            try:
+                await self._transport.run(self._hear)
+            except Exception as error:
+                _log.error("the link stopped: %s", type(error).__name__)
+                self._hear(LinkDown("The link stopped because of an internal error.", _LINK_RESTART_S))
+                await asyncio.sleep(_LINK_RESTART_S)
 
     async def _keep_time(self) -> None:
         while True:

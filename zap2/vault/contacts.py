@@ -104,4 +104,4 @@ class ContactStore:
 
 
 def _contact(row: Row) -> ContactRow:
-    return ContactRow(*row[:-1], bool(row[-1]))
+    return ContactRow(*(*row[:-1], bool(row[-1])))

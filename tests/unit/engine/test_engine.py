@@ -1,0 +1,353 @@
+"""What the engine decides, one named case each, in a world without faults."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.sim.relay import Malice
+from tests.sim.world import Faults, Person, World
+from zap2.engine import inputs
+from zap2.engine.effects import AlertCode, SendEnvelope
+from zap2.engine.sealing import ACCOUNT_GONE
+from zap2.errors import InvalidMessage, NotTrusted, UnknownConversation
+from zap2.ids import Uid, conversation_with
+from zap2.vault.rows import MessageRow
+from zap2.wire.content import Receipt, ReceiptKind, encode_content
+
+DAY_MS = 86_400_000
+
+
+class Quiet(World):
+    """Two or more people and a relay, everybody online, nothing going wrong."""
+
+    def __init__(self, people: int = 2, malice: Malice | None = None) -> None:
+        super().__init__(1, people=people, malice=malice, faults=Faults(0, 0, 0, 0, 0, 0, 0, 0))
+        self.ann, self.ben, *_ = self.people.values()
+        for person in self.people.values():
+            self.go_online(person)
+        self.settle()
+
+    def go_online(self, person: Person) -> None:
+        account = self.relay.accounts[person.uid]
+        person.is_online = True
+        self.give(person, inputs.LinkOpened(len(account.pairs), account.sid))
+
+    def go_offline(self, person: Person) -> None:
+        person.is_online = False
+        person.requests.clear()
+        person.answers.clear()
+        self.give(person, inputs.LinkClosed())
+
+    def settle(self, rounds: int = 40) -> None:
+        for _ in range(rounds):
+            self.now_ms += 200
+            for person in self.people.values():
+                while person.requests or person.answers or self._deliver(person):
+                    if person.is_online or person.answers:
+                        self._process_one(person)
+                    else:
+                        break
+                self.give(person, inputs.TimePassed())
+
+    def befriend(self) -> None:
+        self.give(self.ann, inputs.AddContact(self.ben.uid, self.ben.number))
+        self.give(self.ben, inputs.AddContact(self.ann.uid, self.ann.number))
+
+    def say(self, author: Person, reader: Person, text: str) -> None:
+        self.give(author, inputs.SendText(conversation_with(reader.uid), text))
+
+
+def history(person: Person, other: Person) -> list[MessageRow]:
+    return person.store.messages.page(conversation_with(other.uid), before=None, limit=1000)
+
+
+def states(person: Person, other: Person) -> list[str | None]:
+    return [row.state for row in history(person, other) if row.is_mine]
+
+
+def test_a_message_goes_through_every_state_to_read() -> None:
+    world = Quiet()
+    world.befriend()
+    ann, ben = world.ann, world.ben
+    world.go_offline(ben)
+    world.say(ann, ben, "hello")
+    assert states(ann, ben) == ["queued"]
+    world.settle()
+    assert states(ann, ben) == ["sent"]
+    world.go_online(ben)
+    world.settle()
+    assert states(ann, ben) == ["delivered"]
+    world.give(ben, inputs.MarkRead(conversation_with(ann.uid), history(ben, ann)[-1].position))
+    world.settle()
+    assert states(ann, ben) == ["read"]
+
+
+def test_a_first_chat_uses_up_one_pair_of_the_receiver_and_none_of_the_sender() -> None:
+    world = Quiet()
+    before = {p.name: p.store.prekeys.count_one_time() for p in world.people.values()}
+    world.befriend()
+    world.say(world.ann, world.ben, "hello")
+    world.settle()
+    world.say(world.ben, world.ann, "hello back")
+    world.settle()
+    assert world.ben.store.prekeys.count_one_time() == before["p1"] - 1
+    assert world.ann.store.prekeys.count_one_time() == before["p0"]
+
+
+def test_pairs_are_made_anew_before_they_run_out_and_never_with_an_old_id() -> None:
+    world = Quiet(people=8)
+    reader = world.ben
+    everybody = [p for p in world.people.values() if p is not reader]
+    for person in everybody:
+        world.give(person, inputs.AddContact(reader.uid, reader.number))
+        world.say(person, reader, "hello")
+        world.settle(4)
+        assert world.relay.accounts[reader.uid].pairs, "somebody would have found no pair"
+    assert len(reader.store.sessions.all()) == len(everybody)
+    oids = [oid for oid, _ in reader.store.prekeys.unpublished_one_time(100)]
+    assert oids == []
+    assert reader.store.settings.get_number("next-oid") > 6
+
+
+def test_the_signed_set_rotates_weekly_and_old_ones_go_after_their_grace() -> None:
+    world = Quiet()
+    ben = world.ben
+    assert [row.sid for row in ben.store.prekeys.signed_sets()] == [1]
+    world.now_ms += 7 * DAY_MS
+    world.give(ben, inputs.TimePassed())
+    world.settle(3)
+    assert [row.sid for row in ben.store.prekeys.signed_sets()] == [2, 1]
+    assert world.relay.accounts[ben.uid].sid == 2
+    world.now_ms += 31 * DAY_MS
+    world.give(ben, inputs.TimePassed())
+    world.settle(3)
+    assert 1 not in [row.sid for row in ben.store.prekeys.signed_sets()]
+
+
+def test_both_sides_writing_first_at_once_settle_on_one_session() -> None:
+    """Each side has a session of its own making in flight; afterwards both send on the same one."""
+    world = Quiet()
+    world.befriend()
+    ann, ben = world.ann, world.ben
+    for _ in range(3):
+        world.say(ann, ben, "from ann")
+        world.say(ben, ann, "from ben")
+    world.settle()
+    world.say(ann, ben, "after")
+    world.say(ben, ann, "after")
+    world.settle()
+    senders = [next(s.id for s in p.store.sessions.all() if not s.is_receive_only) for p in (ann, ben)]
+    assert senders[0] == senders[1]
+    assert len(history(ann, ben)) == len(history(ben, ann)) == 8
+    assert set(states(ann, ben)) == set(states(ben, ann)) == {"delivered"}
+
+
+def test_a_strangers_message_is_a_request_without_any_sign_to_them() -> None:
+    world = Quiet()
+    ann, ben = world.ann, world.ben
+    world.give(ann, inputs.AddContact(ben.uid, ben.number))
+    world.say(ann, ben, "do you know me?")
+    world.settle()
+    contact = ben.store.contacts.get(ann.uid)
+    assert contact is not None
+    assert contact.state == "request"
+    assert contact.number == ann.number, "the claimed number was checked with the directory"
+    world.give(ben, inputs.MarkRead(conversation_with(ann.uid), history(ben, ann)[-1].position))
+    world.settle()
+    assert states(ann, ben) == ["sent"], "no receipt before the request is accepted"
+    world.give(ben, inputs.Accept(ann.uid))
+    world.settle()
+    assert states(ann, ben) == ["read"]
+
+
+def test_answering_a_request_accepts_it() -> None:
+    world = Quiet()
+    ann, ben = world.ann, world.ben
+    world.give(ann, inputs.AddContact(ben.uid, ben.number))
+    world.say(ann, ben, "hello?")
+    world.settle()
+    world.say(ben, ann, "hello!")
+    world.settle()
+    contact = ben.store.contacts.get(ann.uid)
+    assert contact is not None
+    assert contact.state == "accepted"
+    assert states(ann, ben) == ["delivered"]
+
+
+def test_what_a_blocked_person_sends_is_not_stored_and_not_confirmed() -> None:
+    world = Quiet()
+    world.befriend()
+    world.say(world.ann, world.ben, "before")
+    world.settle()
+    world.give(world.ben, inputs.Block(world.ann.uid))
+    world.say(world.ann, world.ben, "after")
+    world.settle()
+    assert [row.text for row in history(world.ben, world.ann)] == ["before"]
+    assert states(world.ann, world.ben) == ["delivered", "sent"]
+    with pytest.raises(InvalidMessage):
+        world.say(world.ben, world.ann, "you are blocked")
+
+
+def test_a_number_that_somebody_claims_falsely_is_not_shown_as_theirs() -> None:
+    world = Quiet(people=3)
+    ann, ben, carl = world.people.values()
+    with ann.store.transaction():
+        ann.store.settings.put_text("number", carl.number)
+    world.give(ann, inputs.AddContact(ben.uid, ben.number))
+    world.say(ann, ben, "I am Carl")
+    world.settle()
+    contact = ben.store.contacts.get(ann.uid)
+    assert contact is not None
+    assert contact.number is None
+    assert AlertCode.FALSE_NUMBER in [alert.code for alert in ben.alerts]
+
+
+def test_a_number_that_moves_away_from_a_verified_contact_is_not_followed() -> None:
+    world = Quiet(people=3)
+    ann, ben, carl = world.people.values()
+    world.befriend()
+    world.give(ann, inputs.SetVerified(ben.uid, is_verified=True))
+    with pytest.raises(NotTrusted):
+        world.give(ann, inputs.AddContact(carl.uid, ben.number))
+    assert ann.store.contacts.get(carl.uid) is None
+
+
+@pytest.mark.parametrize("lie", range(4))
+def test_false_keys_are_refused_and_the_message_waits(lie: int) -> None:
+    """Another person's document or set, a changed set, a changed pair: nothing is sent to them, the person is told."""
+    world = Quiet(people=3, malice=Malice(false_keys=1.0, which_lie=lie))
+    ann, ben = world.ann, world.ben
+    world.give(ann, inputs.AddContact(ben.uid, ben.number))
+    world.say(ann, ben, "for your eyes only")
+    world.settle(5)
+    assert states(ann, ben) == ["queued"]
+    assert [alert.code for alert in ann.alerts] == [AlertCode.FALSE_KEYS]
+    assert not any(isinstance(request, SendEnvelope) for request in ann.requests)
+    world.relay.malice = Malice()
+    world.now_ms += 600_000
+    world.settle(5)
+    assert states(ann, ben) == ["sent"]
+
+
+def test_an_older_signed_set_than_one_seen_before_is_refused() -> None:
+    world = Quiet()
+    world.befriend()
+    ann, ben = world.ann, world.ben
+    old_set = world.relay.accounts[ben.uid].signed_set
+    with ann.store.transaction():
+        ann.store.contacts.raise_lowest_sid(ben.uid, 2)
+    assert old_set
+    world.say(ann, ben, "hello")
+    world.settle(3)
+    assert states(ann, ben) == ["queued"]
+    assert [alert.code for alert in ann.alerts] == [AlertCode.FALSE_KEYS]
+
+
+def test_a_message_to_nobody_fails_with_the_reason_and_can_be_tried_again() -> None:
+    world = Quiet()
+    ann = world.ann
+    nobody = Uid(b"n" * 32)
+    world.give(ann, inputs.AddContact(nobody, None))
+    conversation = conversation_with(nobody)
+    world.give(ann, inputs.SendText(conversation, "hello?"))
+    world.settle(3)
+    (row,) = ann.store.messages.page(conversation, before=None, limit=10)
+    assert (row.state, row.failure) == ("failed", ACCOUNT_GONE)
+    world.give(ann, inputs.Retry(conversation, row.id))
+    (row,) = ann.store.messages.page(conversation, before=None, limit=10)
+    assert (row.state, row.failure) == ("queued", None)
+
+
+def test_a_note_to_oneself_stays_here() -> None:
+    world = Quiet()
+    ann = world.ann
+    own = conversation_with(ann.uid)
+    world.give(ann, inputs.AddContact(ann.uid, ann.number))
+    effects = world.give(ann, inputs.SendText(own, "buy milk"))
+    assert not any(isinstance(effect, SendEnvelope) for effect in effects)
+    (row,) = ann.store.messages.page(own, before=None, limit=10)
+    assert (row.text, row.state) == ("buy milk", "read")
+
+
+def test_commands_that_cannot_be_followed_change_nothing() -> None:
+    world = Quiet()
+    world.befriend()
+    ann, ben = world.ann, world.ben
+    with pytest.raises(InvalidMessage):
+        world.say(ann, ben, "  ")
+    with pytest.raises(UnknownConversation):
+        world.give(ann, inputs.SendText(conversation_with(Uid(b"x" * 32)), "hello"))
+    with pytest.raises(UnknownConversation):
+        world.give(ann, inputs.Accept(Uid(b"x" * 32)))
+    assert history(ann, ben) == []
+    assert ann.store.outbox.count() == 0
+
+
+def test_the_same_envelope_twice_is_acknowledged_twice_and_shown_once() -> None:
+    world = Quiet()
+    world.befriend()
+    ann, ben = world.ann, world.ben
+    world.go_offline(ben)
+    world.say(ann, ben, "once")
+    world.settle(3)
+    mailbox = list(world.relay.accounts[ben.uid].mailbox)
+    world.go_online(ben)
+    arrived = inputs.EnvelopesArrived(tuple(inputs.ArrivedEnvelope(m.token, m.payload) for m in mailbox * 2))
+    world.give(ben, arrived)
+    world.give(ben, arrived)
+    assert [row.text for row in history(ben, ann)] == ["once"]
+    assert world.relay.accounts[ben.uid].mailbox == []
+
+
+def test_a_false_receipt_changes_only_messages_to_its_sender() -> None:
+    """Ben confirms a message that was written to Carl: Carl's message must not look read."""
+    world = Quiet(people=3)
+    ann, ben, carl = world.people.values()
+    world.befriend()
+    world.give(ann, inputs.AddContact(carl.uid, carl.number))
+    world.go_offline(carl)
+    world.say(ann, carl, "to carl")
+    world.say(ann, ben, "to ben")
+    world.settle()
+    target = history(ann, carl)[0].id
+    entry = ben.engine.sessions.for_sending(ann.uid)
+    assert entry is not None
+    content = encode_content([Receipt(ReceiptKind.READ, (target,))])
+    _, payload = entry.session.encrypt(content, rng=world.rng.randbytes, now_s=world.now_ms // 1000)
+    world.give(ann, inputs.EnvelopesArrived((inputs.ArrivedEnvelope(1, payload),)))
+    assert states(ann, carl) == ["sent"]
+
+
+def test_nothing_that_arrives_names_its_conversation_by_itself() -> None:
+    """Garbage of every size is dropped, counted and acknowledged; nothing else changes."""
+    world = Quiet()
+    world.befriend()
+    ben = world.ben
+    before = ben.store.messages.conversations()
+    for size_b in (0, 1, 88, 89, 512, 4096, 65536):
+        for first in (0, 1, 2):
+            payload = bytes([first]) + world.rng.randbytes(size_b)
+            world.give(ben, inputs.EnvelopesArrived((inputs.ArrivedEnvelope(1, payload),)))
+    assert ben.store.messages.conversations() == before
+    assert ben.store.settings.get_number("dropped-envelopes") == 21
+
+
+def test_a_setup_that_is_replayed_makes_no_second_session() -> None:
+    """The relay keeps a first message and delivers it again after the session is gone from the vault."""
+    world = Quiet()
+    world.befriend()
+    ann, ben = world.ann, world.ben
+    world.go_offline(ben)
+    world.say(ann, ben, "hello")
+    world.settle(3)
+    payload = world.relay.accounts[ben.uid].mailbox[0].payload
+    world.go_online(ben)
+    world.settle(3)
+    with ben.store.transaction():
+        for row in ben.store.sessions.all():
+            ben.store.sessions.remove(row.id)
+        ben.store.sessions.forget_envelopes_before(world.now_ms + DAY_MS)
+    ben.engine = type(ben.engine)(ben.store, world.rng.randbytes)
+    world.give(ben, inputs.EnvelopesArrived((inputs.ArrivedEnvelope(1, payload),)))
+    assert ben.store.sessions.all() == []
+    assert [row.text for row in history(ben, ann)] == ["hello"]
