@@ -75,6 +75,8 @@ class CloseCode(IntEnum):
     POLICY = 1008
     MESSAGE_TOO_BIG = 1009
     INTERNAL = 1011
+    TRY_LATER = 1013
+    """Too many connections; said by a proxy, for the relay drops such a connection before it is open."""
     MALFORMED = 4000
     """A message that does not decode to frames."""
     OUT_OF_TURN = 4001
