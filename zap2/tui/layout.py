@@ -26,7 +26,7 @@ GROUP_GAP_MS: Final = 5 * 60_000
 
 INDENT: Final = 2
 _GLYPH_CELLS: Final = 2
-_MIN_WIDTH: Final = 12
+_MIN_WIDTH: Final = 16
 
 
 class Role(StrEnum):

@@ -9,7 +9,7 @@ from typing import Final
 
 from rich.cells import cell_len, split_graphemes
 
-__all__ = ["cell_len", "clip", "clusters", "expand", "pad", "wrap"]
+__all__ = ["cell_len", "clip", "clusters", "expand", "wrap"]
 
 TAB_CELLS: Final = 4
 MIN_WIDTH: Final = 2
@@ -141,10 +141,5 @@ def clip(text: str, width: int) -> str:
             break
         used += cells
         end = stop
-    return text[:end].rstrip(" ") + "…"
-
-
-def pad(text: str, width: int) -> str:
-    """Shorten or fill one line of text to exactly `width` cells."""
-    clipped = clip(text, width)
-    return clipped + " " * (width - cell_len(clipped))
+    clipped = text[:end].rstrip(" ") + "…"
+    return clipped if cell_len(clipped) <= width else "…"

@@ -88,6 +88,8 @@ class ConversationPane(Container):
         """Begin with nothing open."""
         for part in ("#conversation", "#below", "#send-error", "#no-messages"):
             self.query_one(part).display = False
+        self._composer.border_title = Content("Write")
+        self._composer.border_subtitle = Content("Enter sends · Ctrl+J new line")
 
     @property
     def conversation(self) -> ConversationId | None:
@@ -95,7 +97,8 @@ class ConversationPane(Container):
         return None if self._view is None else self._view.id
 
     @property
-    def _transcript(self) -> Transcript:
+    def transcript(self) -> Transcript:
+        """The messages."""
         return self.query_one(Transcript)
 
     @property
@@ -112,7 +115,7 @@ class ConversationPane(Container):
         self._view = None
         self.query_one("#welcome").display = False
         self.query_one("#conversation").display = True
-        self._transcript.reset()
+        self.transcript.reset()
         self._composer.load_text(self._drafts.get(view.id, view.draft))
         self._composer.move_cursor(self._composer.document.end)
         self._unread_at_open = view.unread
@@ -123,15 +126,23 @@ class ConversationPane(Container):
     def show_view(self, view: ConversationView) -> None:
         """Show name, trust and request of the open conversation."""
         self._view = view
-        trust = trust_words(view.trust, view.contact_state, is_self=view.is_self)
-        messages = self.query_one("#messages")
-        title = clip(view.title, max(8, self.size.width - len(trust) - 10)) or "?"
-        messages.border_title = Content.assemble((title, "bold"), f" · {trust}")
-        self._composer.border_title = Content("Write")
-        self._composer.border_subtitle = Content("Enter sends · Ctrl+J new line")
+        self._show_title()
         is_request = view.contact_state is ContactState.REQUEST
         self.query_one(RequestBar).ask(view.id if is_request else None, view.title)
         self.mark_read()
+
+    def _show_title(self) -> None:
+        """Show the name as far as there is room, and always how sure one is of it."""
+        view = self._view
+        if view is None:
+            return
+        trust = trust_words(view.trust, view.contact_state, is_self=view.is_self)
+        title = clip(view.title, max(8, self.size.width - len(trust) - 9)) or "?"
+        self.query_one("#messages").border_title = Content.assemble((title, "bold"), f" · {trust}")
+
+    def on_resize(self) -> None:
+        """Give the name the new room."""
+        self._show_title()
 
     def _load(self, conversation: ConversationId, before: int | None) -> None:
         def loaded(messages: Sequence[MessageView]) -> Message:
@@ -144,7 +155,7 @@ class ConversationPane(Container):
     def _page_loaded(self, message: PageLoaded) -> None:
         if message.conversation != self.conversation:
             return
-        transcript = self._transcript
+        transcript = self.transcript
         transcript.show_page(message.messages, exhausted=len(message.messages) < PAGE)
         if self._unread_at_open:
             transcript.set_unread(first_unread(transcript.rows.messages, self._unread_at_open))
@@ -154,7 +165,7 @@ class ConversationPane(Container):
 
     def _show_emptiness(self) -> None:
         empty = self.query_one("#no-messages", Static)
-        empty.display = not self._transcript.rows.messages
+        empty.display = not self.transcript.rows.messages
         if self._view is not None:
             empty.update(_NOTE if self._view.is_self else _FIRST)
 
@@ -166,7 +177,7 @@ class ConversationPane(Container):
     @on(Failed)
     def _failed(self, message: Failed) -> None:
         if message.what == "page":
-            self._transcript.page_failed()
+            self.transcript.page_failed()
 
     # Messages
 
@@ -174,7 +185,7 @@ class ConversationPane(Container):
         """Show a new message or a new state."""
         if message.conversation != self.conversation:
             return
-        transcript = self._transcript
+        transcript = self.transcript
         is_new = transcript.rows.message_at(message.position) is None
         newest = transcript.rows.messages[-1].position if transcript.rows.messages else -1
         if is_new and newest > message.position < transcript.rows.messages[0].position:
@@ -197,12 +208,12 @@ class ConversationPane(Container):
     @property
     def _is_watched(self) -> bool:
         """Whether a person can be looking at the messages now."""
-        return self.app.app_focus and self.screen.is_current and self._transcript.region.height > 0
+        return self.app.app_focus and self.app.screen is self.screen and self.transcript.region.height > 0
 
     @on(Transcript.Seen)
     def mark_read(self) -> None:
         """Say what has been on the screen, if somebody was looking."""
-        view, seen = self._view, self._transcript.seen
+        view, seen = self._view, self.transcript.seen
         if view is None or seen is None or not view.unread or not self._is_watched:
             return
         if view.contact_state is not ContactState.ACCEPTED and not view.is_self:
@@ -220,7 +231,7 @@ class ConversationPane(Container):
     def on_click(self, event: object) -> None:
         """A click on the mark of new messages goes to them."""
         if self.query_one("#below").is_mouse_over:
-            self._transcript.action_newest()
+            self.transcript.action_newest()
 
     @on(Transcript.Left)
     def _left(self) -> None:
@@ -262,9 +273,9 @@ class ConversationPane(Container):
     @on(Composer.Escaped)
     def _escaped(self, message: Composer.Escaped) -> None:
         if message.where == "up":
-            self._transcript.focus()
+            self.transcript.focus()
         else:
-            self._transcript.action_page(-1 if message.where == "page-up" else 1)
+            self.transcript.action_page(-1 if message.where == "page-up" else 1)
 
     @on(Composer.Submitted)
     def _submitted(self, message: Composer.Submitted) -> None:

@@ -1,0 +1,92 @@
+"""Writing: what sends, what makes a new line, and what never sends."""
+
+from __future__ import annotations
+
+import time
+
+from textual import events
+
+from tests.tui.running import app_for, running, until, write
+from tests.tui.stage import StageClient
+from zap2.tui.widgets.composer import Composer
+
+
+def _client() -> StageClient:
+    client = StageClient()
+    client.add_person("Ada")
+    return client
+
+
+async def test_empty_text_is_never_sent() -> None:
+    """Guards Enter in an empty field and one of spaces."""
+    client = _client()
+    app = app_for(client)
+    async with running(app) as pilot:
+        await pilot.press("enter", "space", "space", "enter", "ctrl+j", "enter")
+        await pilot.pause()
+        assert client.called("send_text") == []
+
+
+async def test_ctrl_j_and_its_like_make_a_new_line() -> None:
+    """Guards several lines in one message."""
+    client = _client()
+    app = app_for(client)
+    async with running(app) as pilot:
+        await pilot.press("a", "ctrl+j", "b", "shift+enter", "c", "alt+enter", "d")
+        composer = app.screen.query_one(Composer)
+        assert composer.text == "a\nb\nc\nd"
+        await until(pilot, lambda: composer.region.height == 6)
+        await pilot.press("enter")
+        await until(pilot, lambda: len(client.called("send_text")) == 1)
+        assert client.called("send_text")[0][1] == "a\nb\nc\nd"
+
+
+async def test_paste_is_inserted_and_not_sent() -> None:
+    """Guards bracketed paste with newlines; what steers a terminal is left out."""
+    client = _client()
+    app = app_for(client)
+    async with running(app) as pilot:
+        await write(pilot, "see ")
+        app.screen.query_one(Composer).post_message(events.Paste("one\r\ntwo\x1b[31m\u202e\n"))
+        composer = app.screen.query_one(Composer)
+        await until(pilot, lambda: "two" in composer.text)
+        assert composer.text == "see one\ntwo[31m\n"
+        assert client.called("send_text") == []
+
+
+async def test_burst_of_keys_with_enters_is_a_paste() -> None:
+    """Guards terminals without bracketed paste: several lines that come at once are not several messages."""
+    client = _client()
+    app = app_for(client)
+    async with running(app) as pilot:
+        composer = app.screen.query_one(Composer)
+        now = time.monotonic() + 10
+        for index, key in enumerate("ab\ncd\n"):
+            event = events.Key("enter", "\r") if key == "\n" else events.Key(key, key)
+            event.time = now + index * 0.0001
+            composer.post_message(event)
+        await until(pilot, lambda: composer.text == "ab\ncd\n")
+        assert client.called("send_text") == []
+
+
+async def test_fast_line_with_one_enter_is_sent() -> None:
+    """Guards scripts that type a line and Enter at once."""
+    client = _client()
+    app = app_for(client)
+    async with running(app) as pilot:
+        composer = app.screen.query_one(Composer)
+        now = time.monotonic() + 10
+        for index, key in enumerate("ab\n"):
+            event = events.Key("enter", "\r") if key == "\n" else events.Key(key, key)
+            event.time = now + index * 0.0001
+            composer.post_message(event)
+        await until(pilot, lambda: [call[1] for call in client.called("send_text")] == ["ab"])
+
+
+async def test_question_mark_is_text_while_writing() -> None:
+    """Guards that the help key does not eat a letter."""
+    client = _client()
+    app = app_for(client)
+    async with running(app) as pilot:
+        await pilot.press("question_mark")
+        assert app.screen.query_one(Composer).text == "?"

@@ -1,0 +1,200 @@
+"""Unlocking and the first run: what is said, what stays, what is asked of the relay."""
+
+from __future__ import annotations
+
+from textual.widgets import Button, Input
+
+from tests.tui.running import Driver, app_for, running, screen_text, until, write
+from tests.tui.stage import PASSPHRASE, RELAY, StageClient, StageEntrance, StageSignup, StoppedClock
+from zap2.errors import NotTrusted, ProfileInUse, Refused, Unreachable
+from zap2.tui.app import Zap2App
+from zap2.tui.passphrase import Strength, strength
+from zap2.tui.screens.chat import ChatScreen
+from zap2.tui.screens.unlock import UnlockScreen
+
+
+async def test_unlock_shows_the_profile_and_opens() -> None:
+    """Guards the ordinary start."""
+    client = StageClient()
+    app = app_for(client, entrance=StageEntrance(client, profile="work"))
+    async with running(app) as pilot:
+        assert "Profile: work" in screen_text(app)
+        await write(pilot, PASSPHRASE)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ChatScreen))
+
+
+async def test_wrong_passphrase_is_said_and_stays() -> None:
+    """Guards that a typo costs nothing and that the passphrase is not on the screen."""
+    client = StageClient()
+    app = app_for(client, entrance=StageEntrance(client))
+    async with running(app) as pilot:
+        await write(pilot, "wrong one")
+        await pilot.press("enter")
+        await until(pilot, lambda: "The passphrase does not open this vault." in screen_text(app))
+        assert isinstance(app.screen, UnlockScreen)
+        assert "wrong one" not in screen_text(app)
+        assert "Nothing was changed." in screen_text(app)
+        assert app.screen.query_one("#passphrase", Input).has_focus
+        await write(pilot, PASSPHRASE)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ChatScreen))
+
+
+async def test_profile_in_use_is_said() -> None:
+    """Guards the refusal of a second process."""
+    client = StageClient()
+    app = app_for(client, entrance=StageEntrance(client, refusal=ProfileInUse()))
+    async with running(app) as pilot:
+        await pilot.press("enter")
+        assert "Write your passphrase." in screen_text(app)
+        await write(pilot, "x")
+        await pilot.press("enter")
+        await until(pilot, lambda: "Another Zap2 process has this profile open." in screen_text(app))
+
+
+def _first_run(signup: StageSignup, relay: str | None = RELAY, clock: StoppedClock | None = None) -> Zap2App:
+    entrance = StageEntrance(signup.client, exists=False, first_run=signup)
+    return app_for(signup.client, entrance=entrance, default_relay=relay, clock=clock)
+
+
+async def _fill(pilot: Driver, app: Zap2App, text: str, then: str) -> None:
+    await write(pilot, text)
+    await pilot.press("enter")
+    await until(pilot, lambda: then in screen_text(app))
+
+
+async def test_first_run_leads_to_the_chat() -> None:
+    """Guards all five steps by keys alone, and what the relay and the vault are asked."""
+    signup = StageSignup(StageClient())
+    app = _first_run(signup)
+    async with running(app) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: "Your phone number" in screen_text(app))
+        assert "mfrg gzdf" in screen_text(app)
+        assert "✓ The connection is encrypted (TLS)." in screen_text(app)
+        await _fill(pilot, app, "+4915123456789", "The code that was sent")
+        assert "relay's log" in screen_text(app)
+        await _fill(pilot, app, "123 456", "Your name")
+        await _fill(pilot, app, "Bo", "A passphrase")
+        await _fill(pilot, app, PASSPHRASE, "■■■□ good.")
+        await write(pilot, PASSPHRASE)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ChatScreen))
+    methods = [call for call in signup.calls if call[0] != "close"]
+    assert methods == [
+        ("connect", RELAY),
+        ("request_code", "+4915123456789"),
+        ("check_code", "123456"),
+        ("create", "Bo", PASSPHRASE),
+    ]
+
+
+async def test_relay_without_codes_skips_that_step() -> None:
+    """Guards the way to the name, and back."""
+    signup = StageSignup(StageClient(), asks_code=False)
+    app = _first_run(signup)
+    async with running(app) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: "Your phone number" in screen_text(app))
+        await _fill(pilot, app, "+4915123456789", "Your name")
+        await pilot.press("escape")
+        await until(pilot, lambda: "Your phone number" in screen_text(app))
+
+
+async def test_unpinned_and_unencrypted_relay_is_said() -> None:
+    """Guards that trust at first sight is never silent."""
+    signup = StageSignup(StageClient(), is_pinned=False, is_encrypted=False)
+    app = _first_run(signup, "ws://relay.example.org:8765")
+    async with running(app) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: "Your address named no key" in screen_text(app))
+        assert "is not encrypted" in screen_text(app)
+
+
+async def test_bad_number_is_a_field_error() -> None:
+    """Guards the words for a number that is none: the reason, an example, and the field as it was."""
+    signup = StageSignup(StageClient())
+    app = _first_run(signup)
+    async with running(app) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: "Your phone number" in screen_text(app))
+        await _fill(pilot, app, "0151 234", "This number has no country code.")
+        assert "+49 1512 3456789" in screen_text(app)
+        assert app.screen.query_one("#phone-field", Input).value == "0151 234"
+        assert app.screen.query_one("#phone-field", Input).has_focus
+
+
+async def test_failures_lose_nothing_that_was_typed() -> None:
+    """Guards every answer through a failing last step, going back and forward again."""
+    signup = StageSignup(StageClient())
+    app = _first_run(signup)
+    async with running(app) as pilot:
+        signup.refusals["connect"] = Unreachable("The relay cannot be reached.")
+        await pilot.press("enter")
+        await until(pilot, lambda: "The relay cannot be reached." in screen_text(app))
+        signup.refusals["connect"] = NotTrusted()
+        await pilot.press("enter")
+        await until(pilot, lambda: "proved another key" in screen_text(app))
+        del signup.refusals["connect"]
+        await pilot.press("enter")
+        await until(pilot, lambda: "Your phone number" in screen_text(app))
+        await _fill(pilot, app, "+4915123456789", "The code that was sent")
+        await _fill(pilot, app, "999999", "This is not the code that was sent.")
+        assert "Four tries are left." in screen_text(app)
+        app.screen.query_one("#code-field", Input).value = "123456"
+        await pilot.press("enter")
+        await until(pilot, lambda: "Your name" in screen_text(app))
+        await _fill(pilot, app, "Bo", "A passphrase")
+        await write(pilot, PASSPHRASE)
+        await pilot.press("enter")
+        await _fill(pilot, app, "something else", "The two are not the same.")
+        app.screen.query_one("#again-field", Input).value = PASSPHRASE
+        signup.refusals["create"] = Refused("number-registered", "This number has an account already.")
+        await pilot.press("enter")
+        await until(pilot, lambda: "This number has an account already." in screen_text(app))
+        for title in ("Your name", "The code that was sent", "Your phone number", "Which relay?"):
+            await pilot.press("escape")
+            await until(pilot, lambda title=title: title in screen_text(app))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        del signup.refusals["create"]
+        for title in ("Your phone number", "The code that was sent", "Your name", "A passphrase"):
+            await pilot.press("enter")
+            await until(pilot, lambda title=title: title in screen_text(app))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ChatScreen))
+    assert [call[0] for call in signup.calls].count("request_code") == 1
+
+
+async def test_code_can_be_sent_again_after_the_countdown() -> None:
+    """Guards the wait that the relay asks for."""
+    signup = StageSignup(StageClient())
+    time = StoppedClock()
+    app = _first_run(signup, clock=time)
+    async with running(app) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: "Your phone number" in screen_text(app))
+        await _fill(pilot, app, "+4915123456789", "Send it again (in 30 s)")
+        assert app.screen.query_one("#resend", Button).disabled
+        time.monotonic_s += 31
+        await until(pilot, lambda: not app.screen.query_one("#resend", Button).disabled)
+        app.screen.query_one("#resend", Button).press()
+        await until(pilot, lambda: len([c for c in signup.calls if c[0] == "request_code"]) == 2)
+
+
+async def test_leaving_the_wizard_gives_up_the_signup() -> None:
+    """Guards that half a signup does not stay open."""
+    signup = StageSignup(StageClient())
+    app = _first_run(signup)
+    async with running(app) as pilot:
+        await pilot.press("ctrl+q")
+    assert ("close",) in signup.calls
+
+
+def test_strength_grades() -> None:
+    """Guards the hint: common words and runs are weak however long, four words are strong."""
+    assert strength("") is Strength.NONE
+    assert strength("password1") is Strength.WEAK
+    assert strength("abcdefghijklmnop") is Strength.WEAK
+    assert strength("aaaaaaaaaaaaaaaa") is Strength.WEAK
+    assert strength("correct horse battery staple") >= Strength.GOOD
+    assert strength("kT9#vw!Zq2&mLx7$") is Strength.STRONG
