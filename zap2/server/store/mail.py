@@ -99,6 +99,7 @@ class Mail:
         return Deposited(mailbox.id, mailbox.waiting, envelope)
 
     def read(self, mailbox: int, after_seq: int, limit: int, now_ms: int) -> list[Envelope]:
+        """Give the oldest unexpired envelopes of a mailbox with a seq above `after_seq`."""
         rows = self._db.execute(
             "SELECT id, envelope_id, received_at_ms, payload FROM envelope"
             " WHERE id > ? AND id <= ? AND expires_at_ms > ? ORDER BY id LIMIT ?",

@@ -1,0 +1,35 @@
+# Short-cuts; every line also works without make. They use the Python of .venv if it is there.
+PYTHON := $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
+BIN := $(dir $(PYTHON))
+
+.PHONY: help check test sim fuzz bench screenshots serve-two clean
+
+help:         ## list these targets
+	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/: +## /\t/' | expand -t 14
+
+check:        ## lint, format, types, imports and the quick tests; about a minute
+	$(PYTHON) -m tests.check tests/unit tests/arch tests/contract
+
+test:         ## everything: what CI runs
+	$(PYTHON) -m tests.check
+
+sim:          ## the seeded worlds alone
+	$(PYTHON) -m pytest tests/sim -q
+
+fuzz:         ## the property tests, with many more examples
+	$(PYTHON) -m pytest tests/property -q --hypothesis-profile=long -n auto
+
+bench:        ## how fast it is: cryptography, relay, vault, start
+	$(PYTHON) -m bench.crypto_bench
+	$(PYTHON) -m bench.relay_bench
+	$(PYTHON) -m bench.vault_bench
+	$(PYTHON) -m bench.startup_bench
+
+screenshots:  ## draw the pictures of docs/images from the real screens
+	$(PYTHON) -m bench.screenshots
+
+serve-two:    ## a relay and two people side by side in tmux
+	PYTHON=$(PYTHON) bench/serve-two
+
+clean:        ## remove what builds and tools left here
+	rm -rf dist build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
