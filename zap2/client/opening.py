@@ -103,7 +103,7 @@ async def create_vault(
         folder.create()
         try:
             key = create_keyfile(folder.keyfile, passphrase, rng)
-            return Store(create_database(folder.database, key, prepare))
+            return _store_over(create_database(folder.database, key, prepare))
         except BaseException:
             folder.unlock()
             raise
@@ -123,12 +123,20 @@ async def open_vault(folder: ProfileFolder, passphrase: str) -> OpenVault:
     def work() -> Store:
         folder.lock()
         try:
-            return Store(open_database(folder.database, open_keyfile(folder.keyfile, passphrase)))
+            return _store_over(open_database(folder.database, open_keyfile(folder.keyfile, passphrase)))
         except BaseException:
             folder.unlock()
             raise
 
     return await _open(folder, work)
+
+
+def _store_over(connection: Connection) -> Store:
+    try:
+        return Store(connection)
+    except BaseException:
+        connection.close()
+        raise
 
 
 async def _open(folder: ProfileFolder | None, work: Callable[[], Store]) -> OpenVault:

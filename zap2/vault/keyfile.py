@@ -51,15 +51,15 @@ _MAX_WORK_KIB: Final = 8 * 1024 * 1024
 class KdfParameters:
     """The cost of Argon2id (RFC 9106): at least its second recommended option (64 MiB, 3 iterations, 4 lanes).
 
-    The default spends 256 MiB, 0.6 to 0.8 s on two slow cores: what a person waits for once, and four times as dear
-    for a graphics card as the floor. `iterations * memory_kib` is bounded, so that a hostile key file costs a wait
-    of seconds and never the machine.
+    The default is that option, about 0.2 s on two slow cores: every one-shot command pays it, on small machines too,
+    and a longer passphrase buys more than a dearer derivation. `iterations * memory_kib` is bounded, so that a
+    hostile key file costs a wait of seconds and never the machine.
 
     Raises:
         ValueError: outside the bounds.
     """
 
-    memory_kib: int = 256 * 1024
+    memory_kib: int = 64 * 1024
     iterations: int = 3
     lanes: int = 4
 
@@ -71,8 +71,6 @@ class KdfParameters:
 
 
 DEFAULT_PARAMETERS: Final = KdfParameters()
-LEAST_PARAMETERS: Final = KdfParameters(memory_kib=64 * 1024)
-"""The floor: for small machines and for tests."""
 
 
 def create_keyfile(

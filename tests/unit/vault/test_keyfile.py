@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from zap2.errors import ProfileExists, UsageError, VaultDamaged, VaultError, VaultTooNew, WrongPassphrase
-from zap2.vault.keyfile import LEAST_PARAMETERS, KdfParameters, create_keyfile, open_keyfile, rewrap
+from zap2.vault.keyfile import KdfParameters, create_keyfile, open_keyfile, rewrap
 
 PASSPHRASE = "correct horse"
 
@@ -20,7 +20,7 @@ PASSPHRASE = "correct horse"
 def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[bytes, bytes]:
     """A key file's bytes and the key in it."""
     path = tmp_path_factory.mktemp("key") / "vault.key"
-    key = create_keyfile(path, PASSPHRASE, os.urandom, LEAST_PARAMETERS)
+    key = create_keyfile(path, PASSPHRASE, os.urandom)
     return path.read_bytes(), key
 
 
@@ -40,10 +40,10 @@ def test_the_passphrase_opens_it_and_the_key_is_not_in_it(path: Path, whole: tup
 
 
 def test_the_key_comes_from_the_given_randomness_and_each_file_has_its_own_salt(tmp_path: Path) -> None:
-    key = create_keyfile(tmp_path / "a", PASSPHRASE, lambda n: b"\x07" * n, LEAST_PARAMETERS)
+    key = create_keyfile(tmp_path / "a", PASSPHRASE, lambda n: b"\x07" * n)
     assert key == b"\x07" * 32
-    first = create_keyfile(tmp_path / "b", PASSPHRASE, os.urandom, LEAST_PARAMETERS)
-    assert first != create_keyfile(tmp_path / "c", PASSPHRASE, os.urandom, LEAST_PARAMETERS)
+    first = create_keyfile(tmp_path / "b", PASSPHRASE, os.urandom)
+    assert first != create_keyfile(tmp_path / "c", PASSPHRASE, os.urandom)
     assert (tmp_path / "b").read_bytes()[22:38] != (tmp_path / "c").read_bytes()[22:38]
 
 
@@ -53,23 +53,23 @@ def test_a_wrong_passphrase_is_told_and_changes_nothing(path: Path, wrong: str) 
     with pytest.raises(WrongPassphrase):
         open_keyfile(path, wrong)
     with pytest.raises(WrongPassphrase):
-        rewrap(path, wrong, "another", os.urandom, LEAST_PARAMETERS)
+        rewrap(path, wrong, "another", os.urandom)
     assert (path.read_bytes(), path.stat().st_mtime_ns, os.listdir(path.parent)) == before
 
 
 def test_the_same_letters_composed_differently_are_the_same_passphrase(tmp_path: Path) -> None:
-    key = create_keyfile(tmp_path / "k", "Schl\u00fcssel", os.urandom, LEAST_PARAMETERS)
+    key = create_keyfile(tmp_path / "k", "Schl\u00fcssel", os.urandom)
     assert open_keyfile(tmp_path / "k", "Schlu\u0308ssel") == key
 
 
 @pytest.mark.parametrize("passphrase", ["", "\udcff"])
 def test_an_empty_or_unreadable_passphrase_is_refused(tmp_path: Path, path: Path, passphrase: str) -> None:
     with pytest.raises(UsageError):
-        create_keyfile(tmp_path / "new", passphrase, os.urandom, LEAST_PARAMETERS)
+        create_keyfile(tmp_path / "new", passphrase, os.urandom)
     assert not (tmp_path / "new").exists()
     before = path.read_bytes()
     with pytest.raises(UsageError):
-        rewrap(path, PASSPHRASE, passphrase, os.urandom, LEAST_PARAMETERS)
+        rewrap(path, PASSPHRASE, passphrase, os.urandom)
     assert path.read_bytes() == before
 
 
@@ -168,7 +168,7 @@ def test_rewrapping_keeps_the_key_and_ends_the_old_passphrase(path: Path, whole:
 
 def test_a_file_that_is_there_is_never_overwritten(path: Path, whole: tuple[bytes, bytes]) -> None:
     with pytest.raises(ProfileExists):
-        create_keyfile(path, PASSPHRASE, os.urandom, LEAST_PARAMETERS)
+        create_keyfile(path, PASSPHRASE, os.urandom)
     assert path.read_bytes() == whole[0]
 
 
@@ -181,7 +181,7 @@ def test_a_failed_write_leaves_the_old_file(path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(os, "fsync", no_space)
     with pytest.raises(VaultError, match="No space"):
-        rewrap(path, PASSPHRASE, "new words", os.urandom, LEAST_PARAMETERS)
+        rewrap(path, PASSPHRASE, "new words", os.urandom)
     assert path.read_bytes() == before
     assert os.listdir(path.parent) == ["vault.key"]
 
@@ -198,7 +198,7 @@ def test_the_file_is_private_whatever_the_umask(tmp_path: Path) -> None:
         return
     before = os.umask(0)
     try:
-        create_keyfile(tmp_path / "k", PASSPHRASE, os.urandom, LEAST_PARAMETERS)
+        create_keyfile(tmp_path / "k", PASSPHRASE, os.urandom)
     finally:
         os.umask(before)
     assert (tmp_path / "k").stat().st_mode & 0o777 == 0o600

@@ -12,14 +12,14 @@ import pytest
 
 from zap2.errors import NoProfile, ProfileExists, ProfileInUse, UsageError, VaultDamaged, VaultError
 from zap2.vault.container import create_database, open_database
-from zap2.vault.keyfile import LEAST_PARAMETERS, create_keyfile, open_keyfile
+from zap2.vault.keyfile import create_keyfile, open_keyfile
 from zap2.vault.profile import ProfileFolder, default_config_dir
 
 
 def _make_vault(folder: ProfileFolder) -> bytes:
     """Make a vault whose passphrase is "words"."""
     folder.create()
-    key = create_keyfile(folder.keyfile, "words", os.urandom, LEAST_PARAMETERS)
+    key = create_keyfile(folder.keyfile, "words", os.urandom)
     create_database(folder.database, key).close()
     folder.unlock()
     return key
@@ -101,7 +101,7 @@ def test_a_set_up_that_was_cut_off_is_set_aside_and_made_anew(tmp_path: Path) ->
     left = []
     for _ in range(2):
         folder.create()
-        create_keyfile(folder.keyfile, "words", os.urandom, LEAST_PARAMETERS)
+        create_keyfile(folder.keyfile, "words", os.urandom)
         left.append(folder.keyfile.read_bytes())
         folder.unlock()
         assert not folder.exists

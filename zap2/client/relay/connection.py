@@ -13,6 +13,7 @@ unasked by `on_news`, which raises when it is too much.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -102,6 +103,7 @@ class RelayConnection:
         self._gate = asyncio.Semaphore(_MAX_OPEN_REQUESTS)
         self._last_rid = 0
         self._outbox: list[ClientFrame] = []
+        self._last_words: list[Ack] = []
         self._has_outgoing = asyncio.Event()
         self._over_by: TransportError | None = None
         self._ended: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
@@ -158,7 +160,8 @@ class RelayConnection:
         return self._ended.done()
 
     async def close(self) -> None:
-        """End the connection, politely where the relay lets us; takes `close_s` at most."""
+        """End the connection politely: Acks that are still here go out first. Takes a few seconds at most."""
+        self._last_words = [frame for frame in self._outbox if isinstance(frame, Ack)]
         self._end(Unreachable("The connection was closed."))
         if self._closing is not None:
             await self._closing
@@ -267,6 +270,10 @@ class RelayConnection:
             task.cancel()
         # A task that is cancelled while it sends leaves the socket in order: the library has it all in its buffer.
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        with contextlib.suppress(ConnectionClosed, TimeoutError):
+            async with asyncio.timeout(self._patience.close_s):
+                for message in pack_messages(self._last_words):
+                    await self._websocket.send(message)
         await self._websocket.close(code)
 
 
