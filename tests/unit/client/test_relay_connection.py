@@ -18,6 +18,7 @@ from zap2.client.relay.dialing import Patience
 from zap2.errors import NotTrusted, ProtocolViolation, Refused, Unreachable
 from zap2.wire.fields import MAX_MESSAGE_SIZE_B
 from zap2.wire.frames import (
+    Ack,
     Bundle,
     ClientHello,
     Deliver,
@@ -342,6 +343,20 @@ async def test_open_requests_are_bounded_and_keep_their_order() -> None:
                 *(connection.request(partial(_lookup, number=number), Found) for number in numbers)
             )
         assert asked == numbers
+
+
+async def test_an_ack_that_was_just_said_goes_out_before_the_connection_closes() -> None:
+    acks: list[tuple[int, ...]] = []
+
+    async def note(peer: Peer) -> None:
+        await peer.greet()
+        acks.append((await peer.read(Ack)).seqs)
+        await peer.hold()
+
+    async with scripted_relay(note) as relay, _connected(relay) as connection:
+        connection.acknowledge([4, 2])
+        await connection.close()
+    assert acks == [(4, 2)]
 
 
 async def test_what_comes_unasked_is_handed_on_by_message() -> None:
