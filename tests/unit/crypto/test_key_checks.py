@@ -1,0 +1,326 @@
+"""Keys that must be refused, wherever they may stand; and signatures that must not mean something else."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
+
+from tests.crypto_world import NOW_S, Person, new_person, seeded
+from zap2.crypto import (
+    Identity,
+    IdentityKeys,
+    OneTimePrekey,
+    OneTimePrekeySecrets,
+    SignedPrekeySecrets,
+    SignedPrekeySet,
+)
+from zap2.crypto.primitives import (
+    X25519KeyPair,
+    exchange_x25519,
+    lp,
+    parse_ed25519,
+    parse_x25519,
+)
+from zap2.errors import InvalidKey, InvalidSignature, PrekeyRefused
+
+P = 2**255 - 19
+D = -121665 * pow(121666, -1, P) % P
+
+
+def _encode(number: int, sign: int = 0) -> bytes:
+    return (number | sign << 255).to_bytes(32, "little")
+
+
+def _add(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+    """Add two points of edwards25519 (RFC 8032, section 5.1.4, in affine form)."""
+    product = D * a[0] * b[0] * a[1] * b[1] % P
+    x = (a[0] * b[1] + b[0] * a[1]) * pow(1 + product, -1, P) % P
+    y = (a[1] * b[1] + a[0] * b[0]) * pow(1 - product, -1, P) % P
+    return x, y
+
+
+def _torsion_points() -> list[tuple[int, int]]:
+    """Find all points of small order: multiples of one of order 8, found as L times an arbitrary point."""
+    order = 2**252 + 27742317777372353535851937790883648493
+    root_of_minus_one = pow(2, (P - 1) // 4, P)
+    for y in range(2, 100):
+        square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
+        x = pow(square, (P + 3) // 8, P)
+        if (x * x - square) % P:
+            x = x * root_of_minus_one % P
+        if (x * x - square) % P:
+            continue
+        point, result, factor = (x, y), (0, 1), order
+        while factor:
+            if factor & 1:
+                result = _add(result, point)
+            point, factor = _add(point, point), factor >> 1
+        multiples = [(0, 1)]
+        while len(multiples) < 8:
+            multiples.append(_add(multiples[-1], result))
+        if len(set(multiples)) == 8:
+            return multiples
+    raise AssertionError("no point of order 8 was found")
+
+
+def _low_order_u() -> list[int]:
+    """Map the points of small order to curve25519 (RFC 7748, section 4.1), beside the neutral one and the twist's."""
+    mapped = {(1 + y) * pow(1 - y, -1, P) % P for _, y in _torsion_points() if y != 1}
+    return sorted(mapped | {0, 1, P - 1})
+
+
+LOW_ORDER_U = _low_order_u()
+
+
+def _bad_x25519() -> list[bytes]:
+    low_order = [_encode(u) for u in LOW_ORDER_U]
+    not_canonical = [_encode(u) for u in (P, P + 1, P + 9, 2**255 - 1)] + [_encode(9, 1), _encode(0, 1)]
+    return low_order + not_canonical
+
+
+def _bad_ed25519() -> list[bytes]:
+    small_order = [_encode(y, x & 1) for x, y in _torsion_points()]
+    not_canonical = [
+        _encode(P),
+        _encode(P + 1),
+        _encode(P, 1),
+        _encode(2**255 - 1),
+        _encode(1, 1),
+        _encode(P - 1, 1),
+    ]
+    return small_order + not_canonical
+
+
+BAD_X25519 = _bad_x25519()
+BAD_ED25519 = _bad_ed25519()
+
+
+def test_low_order_points_really_contribute_nothing() -> None:
+    """The list is right: the library itself gives all zeros for each of them, and we turn that into our error."""
+    own = X25519KeyPair.generate(seeded(1))
+    assert len(LOW_ORDER_U) == 5
+    for u in LOW_ORDER_U:
+        with pytest.raises(InvalidKey):
+            exchange_x25519(own.key, X25519PublicKey.from_public_bytes(_encode(u)))
+
+
+@pytest.mark.parametrize("key", [*BAD_X25519, b"", bytes(31), bytes(33)], ids=lambda key: key.hex()[:12])
+def test_bad_x25519_key_is_refused(key: bytes) -> None:
+    """Low order and second encodings of the same key are refused before any agreement."""
+    with pytest.raises(InvalidKey):
+        parse_x25519(key)
+
+
+@pytest.mark.parametrize("key", [*BAD_ED25519, b"", bytes(31), bytes(33)], ids=lambda key: key.hex()[:12])
+def test_bad_ed25519_key_is_refused(key: bytes) -> None:
+    """Keys of small order, under which one signature verifies many messages, are refused."""
+    with pytest.raises(InvalidKey):
+        parse_ed25519(key)
+
+
+def test_library_accepts_the_forgery_that_we_refuse() -> None:
+    """With the identity point as key one fixed signature verifies any message: the reason for our own check."""
+    key, forged = _encode(1), _encode(1) + bytes(32)
+    for message in (b"one", b"two"):
+        Ed25519PublicKey.from_public_bytes(key).verify(forged, message)
+    with pytest.raises(InvalidKey):
+        Identity(b"\x01" + key + new_person(1).keys.document[33:], bytes(64)).verify(b"one", forged)
+
+
+@pytest.mark.parametrize("key", BAD_ED25519, ids=lambda key: key.hex()[:12])
+def test_bad_signing_key_in_a_document_is_refused(key: bytes) -> None:
+    """A document whose Ed25519 key must not be used is refused whatever its signature is."""
+    with pytest.raises(InvalidKey):
+        Identity.parse(b"\x01" + key + new_person(1).keys.document[33:], _encode(1) + bytes(32))
+
+
+@pytest.mark.parametrize("key", BAD_X25519, ids=lambda key: key.hex()[:12])
+def test_bad_agreement_key_in_a_document_is_refused_although_signed(key: bytes) -> None:
+    """The owner's own signature does not make a bad X25519 key good."""
+    keys = new_person(1).keys
+    document = keys.document[:33] + key
+    with pytest.raises(InvalidKey):
+        Identity.parse(document, keys.sign(lp(b"Zap2 v1 identity", document)))
+
+
+def _signed_again(person: Person, **changes: Any) -> SignedPrekeySet:
+    changed = replace(person.signed.public, **changes)
+    head = (
+        changed.sid.to_bytes(4, "big")
+        + changed.created_s.to_bytes(8, "big")
+        + changed.expires_s.to_bytes(8, "big")
+    )
+    parts = head, changed.signed_prekey, changed.last_resort, changed.seal
+    return replace(
+        changed, signature=person.keys.sign(lp(b"Zap2 v1 signed prekey set", person.keys.document, *parts))
+    )
+
+
+@pytest.mark.parametrize("key", BAD_X25519, ids=lambda key: key.hex()[:12])
+@pytest.mark.parametrize("field", ["signed_prekey", "seal"])
+def test_bad_x25519_key_in_a_signed_set_is_refused(field: str, key: bytes) -> None:
+    """Also when the owner signed it: SPK and the X25519 half of SEAL."""
+    bob = new_person(1)
+    value = key if field == "signed_prekey" else bob.signed.public.seal[:1184] + key
+    with pytest.raises(InvalidKey):
+        _signed_again(bob, **{field: value}).check(bob.identity, now_s=NOW_S, lowest_sid=0)
+
+
+@pytest.mark.parametrize("field", ["last_resort", "seal"])
+def test_unreduced_ml_kem_key_in_a_signed_set_is_refused(field: str) -> None:
+    """FIPS 203, section 7.2: coefficients must be reduced."""
+    bob = new_person(1)
+    value = b"\xff" * 1568 if field == "last_resort" else b"\xff" * 1184 + bob.signed.public.seal[1184:]
+    with pytest.raises(InvalidKey):
+        _signed_again(bob, **{field: value}).check(bob.identity, now_s=NOW_S, lowest_sid=0)
+
+
+@pytest.mark.parametrize("key", [*BAD_X25519, b"\xff" * 1568], ids=lambda key: key.hex()[:12])
+def test_bad_key_in_a_one_time_pair_is_refused(key: bytes) -> None:
+    """Also when the owner signed it: both keys of a pair."""
+    bob = new_person(1)
+    changed = (
+        replace(bob.pair.public, agreement_key=key)
+        if len(key) == 32
+        else replace(bob.pair.public, kem_key=key)
+    )
+    oid = changed.oid.to_bytes(4, "big")
+    parts = bob.keys.document, oid, changed.agreement_key, changed.kem_key
+    signed = replace(changed, signature=bob.keys.sign(lp(b"Zap2 v1 one-time prekey pair", *parts)))
+    with pytest.raises(InvalidKey):
+        signed.check(bob.identity)
+
+
+def test_uid_is_the_hash_of_the_document() -> None:
+    """Nobody can put other keys behind a uid."""
+    keys = new_person(1).keys
+    assert keys.uid == hashlib.sha256(keys.document).digest()
+    assert len(keys.document) == 65
+    assert keys.document[0] == 1
+
+
+@pytest.mark.parametrize("at", [0, 1, 33, 64])
+def test_changed_document_is_refused(at: int) -> None:
+    """Any byte of a document is covered by its signature or its format."""
+    keys = new_person(1).keys
+    document = bytearray(keys.document)
+    document[at] ^= 2
+    with pytest.raises((InvalidKey, InvalidSignature)):
+        Identity.parse(bytes(document), keys.document_signature)
+
+
+def _statements(person: Person) -> dict[str, tuple[Callable[[bytes], object], bytes]]:
+    """Give each signed structure: how a signature of it is checked, and its true signature."""
+    signed, pair = person.signed.public, person.pair.public
+    return {
+        "identity": (
+            lambda signature: Identity.parse(person.keys.document, signature),
+            person.keys.document_signature,
+        ),
+        "signed set": (
+            lambda signature: replace(signed, signature=signature).check(
+                person.identity, now_s=NOW_S, lowest_sid=0
+            ),
+            signed.signature,
+        ),
+        "one-time pair": (
+            lambda signature: replace(pair, signature=signature).check(person.identity),
+            pair.signature,
+        ),
+    }
+
+
+@pytest.mark.parametrize("signed", ["identity", "signed set", "one-time pair"])
+@pytest.mark.parametrize("checked", ["identity", "signed set", "one-time pair"])
+def test_signature_of_one_structure_never_verifies_as_another(signed: str, checked: str) -> None:
+    """Labels and lengths keep the structures apart."""
+    statements = _statements(new_person(1))
+    check, signature = statements[checked][0], statements[signed][1]
+    if signed == checked:
+        check(signature)
+        return
+    with pytest.raises(InvalidSignature):
+        check(signature)
+
+
+def test_prekeys_of_somebody_else_are_refused() -> None:
+    """A set and a pair are bound to their owner's document."""
+    alice, bob = new_person(1), new_person(2)
+    with pytest.raises(InvalidSignature):
+        bob.signed.public.check(alice.identity, now_s=NOW_S, lowest_sid=0)
+    with pytest.raises(InvalidSignature):
+        bob.pair.public.check(alice.identity)
+
+
+@pytest.mark.parametrize("field", ["sid", "created_s", "expires_s"])
+def test_changed_number_of_a_signed_set_is_refused(field: str) -> None:
+    """A relay can neither renumber a set nor prolong its life."""
+    bob = new_person(1)
+    signed = bob.signed.public
+    changed = {
+        "sid": replace(signed, sid=signed.sid + 1),
+        "created_s": replace(signed, created_s=signed.created_s - 1),
+        "expires_s": replace(signed, expires_s=signed.expires_s + 1),
+    }[field]
+    with pytest.raises(InvalidSignature):
+        changed.check(bob.identity, now_s=NOW_S, lowest_sid=0)
+
+
+def test_lower_sid_is_refused_and_the_same_accepted() -> None:
+    """A relay cannot go back to a set whose keys may be known by now."""
+    bob = new_person(1)
+    bob.signed.public.check(bob.identity, now_s=NOW_S, lowest_sid=3)
+    with pytest.raises(PrekeyRefused):
+        bob.signed.public.check(bob.identity, now_s=NOW_S, lowest_sid=4)
+
+
+def test_set_is_refused_from_the_second_of_its_expiry() -> None:
+    """37 days: 7 until the next one is due, and 30 for an owner who is away."""
+    bob = new_person(1)
+    expires_s = NOW_S + 37 * 86_400
+    bob.signed.public.check(bob.identity, now_s=expires_s - 1, lowest_sid=0)
+    with pytest.raises(PrekeyRefused):
+        bob.signed.public.check(bob.identity, now_s=expires_s, lowest_sid=0)
+
+
+def test_encodings_have_their_sizes_and_come_back() -> None:
+    """2900 bytes a set, 1668 a pair; secrets survive the vault."""
+    bob = new_person(1)
+    assert len(bob.signed.public.encode()) == 2900
+    assert len(bob.pair.public.encode()) == 1668
+    assert SignedPrekeySet.decode(bob.signed.public.encode()) == bob.signed.public
+    assert OneTimePrekey.decode(bob.pair.public.encode()) == bob.pair.public
+    assert SignedPrekeySecrets.decode(bob.signed.encode()).encode() == bob.signed.encode()
+    assert OneTimePrekeySecrets.decode(bob.pair.encode()).encode() == bob.pair.encode()
+    again = IdentityKeys.decode(bob.keys.encode())
+    assert (again.uid, again.document_signature) == (bob.keys.uid, bob.keys.document_signature)
+
+
+def test_same_randomness_gives_the_same_keys() -> None:
+    """All keys come from the random source that was passed in, so that a whole world can run from one seed."""
+    assert new_person(5).signed.encode() == new_person(5).signed.encode()
+    assert new_person(5).pair.encode() != new_person(6).pair.encode()
+
+
+def test_no_repr_shows_a_secret() -> None:
+    """Keys do not reach logs and tracebacks through repr."""
+    bob = new_person(1)
+    shown = repr(bob.keys) + repr(bob.signed) + repr(bob.pair) + repr(bob.keys.agreement)
+    for secret in (
+        bob.keys.encode()[1:33],
+        bob.keys.agreement.private,
+        bob.signed.signed_prekey.private,
+        bob.signed.last_resort_seed,
+        bob.signed.seal_seed,
+        bob.signed.seal_private,
+        bob.pair.agreement.private,
+        bob.pair.kem_seed,
+    ):
+        assert secret.hex() not in shown
+        assert repr(secret)[2:-1] not in shown
