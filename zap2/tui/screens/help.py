@@ -15,6 +15,9 @@ from textual.widgets import Static
 
 from zap2.tui.screens.dialog import Dialog
 
+_KEY_CELLS = 16
+"""The column of keys; wide enough for one of any name."""
+
 _GENERAL = (
     "Zap2",
     "Messages are encrypted on this computer and opened only on the other one; the relay in between cannot read "
@@ -44,7 +47,16 @@ def key_rows(screen: Screen[object], key_of: dict[str, str]) -> Iterator[tuple[s
             if shown not in keys:
                 keys.append(shown)
     for keys, words in rows.values():
-        yield ", ".join(keys[:3]), words
+        yield _fitting(keys), words
+
+
+def _fitting(keys: list[str]) -> str:
+    """Join as many keys as the column holds, at least one."""
+    shown = keys[0]
+    for key in keys[1:]:
+        if len(shown) + 2 + len(key) <= _KEY_CELLS:
+            shown += f", {key}"
+    return shown
 
 
 def _key_name(binding: Binding, key_of: dict[str, str]) -> str:
