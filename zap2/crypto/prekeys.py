@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
+from cryptography.hazmat.primitives.asymmetric.mlkem import MLKEM1024PublicKey
 from cryptography.hazmat.primitives.hpke import MLKEM768X25519PrivateKey, MLKEM768X25519PublicKey
 
 from zap2.crypto.identity import DOCUMENT_B, Identity, IdentityKeys
@@ -121,8 +122,17 @@ class SignedPrekeySet:
         if not self.created_s < self.expires_s or now_s >= self.expires_s:
             raise PrekeyRefused("This signed prekey set has expired.")
         parse_x25519(self.signed_prekey)
-        parse_mlkem1024(self.last_resort)
         parse_seal(self.seal)
+        _ = self.last_resort_key
+
+    @cached_property
+    def last_resort_key(self) -> MLKEM1024PublicKey:
+        """The last-resort key as the library's object.
+
+        Raises:
+            InvalidKey: it must not be used.
+        """
+        return parse_mlkem1024(self.last_resort)
 
     @cached_property
     def digest(self) -> bytes:
@@ -247,7 +257,16 @@ class OneTimePrekey:
         """
         identity.verify(self._statement(identity.document), self.signature)
         parse_x25519(self.agreement_key)
-        parse_mlkem1024(self.kem_key)
+        _ = self.encapsulation_key
+
+    @cached_property
+    def encapsulation_key(self) -> MLKEM1024PublicKey:
+        """The ML-KEM key as the library's object.
+
+        Raises:
+            InvalidKey: it must not be used.
+        """
+        return parse_mlkem1024(self.kem_key)
 
     def _statement(self, document: bytes) -> bytes:
         return lp(_PAIR_LABEL, document, _OID.pack(self.oid), self.agreement_key, self.kem_key)

@@ -37,7 +37,7 @@ from zap2.crypto.ratchet import DoubleRatchet, RatchetLabels, expire
 from zap2.crypto.ratchet_state import RatchetState
 from zap2.crypto.sealed import MESSAGE_OVERHEAD_B, MESSAGE_SIZES_B, SEALED_OVERHEAD_B, seal_setup
 from zap2.crypto.session_state import SessionState, decode_state, encode_state
-from zap2.errors import AuthenticationFailed, Malformed
+from zap2.errors import AuthenticationFailed, DuplicateMessage, Malformed
 from zap2.ids import RandomBytes
 
 RATCHET: Final = DoubleRatchet(RatchetLabels())
@@ -164,7 +164,8 @@ class Session:
         Raises:
             Malformed: no ratchet message has this form.
             AuthenticationFailed: it is not this session's, or was changed.
-            DuplicateMessage: this position of the chain was consumed before.
+            DuplicateMessage: this position of the chain was consumed before, or the chain was begun by a copy of the
+                peer's state; with another payload than before it means that two copies exist.
             TooManySkipped: it lies beyond the bounds; the gap should be shown.
             InvalidKey: the peer's new ratchet key must not be used.
             InvalidPadding: the peer's frame is wrong.
@@ -176,8 +177,7 @@ class Session:
             raise AuthenticationFailed
         header_key, header = opened
         state = self._state
-        if header.ratchet_key not in _allowed_ratchet_keys(state.ratchet, header_key, header):
-            raise AuthenticationFailed("A header was encrypted with the key of another chain.")
+        _check_chain(state.ratchet, header_key, header.ratchet_key)
         if header.pq_epoch != 0:
             raise AuthenticationFailed("A header names a post-quantum epoch that was never agreed.")
         ratchet, message_key = RATCHET.receive(state.ratchet, header, now_s=now_s)
@@ -217,18 +217,21 @@ class Session:
         return f"Session({self.session_id.hex()[:8]}, is_confirmed={self.is_confirmed})"
 
 
-def _allowed_ratchet_keys(ratchet: RatchetState, header_key: bytes, header: Header) -> tuple[bytes, ...]:
-    """Give the ratchet keys that may stand in a header encrypted with this header key: each chain has its own."""
-    receiving = ratchet.receiving
-    if receiving is not None and header_key == receiving.header_key:
-        return (receiving.public,)
-    for chain in ratchet.old:
-        if header_key == chain.header_key:
-            return (chain.public,)
-    used = {chain.public for chain in ratchet.old}
-    if receiving is not None:
-        used.add(receiving.public)
-    return () if header.ratchet_key in used else (header.ratchet_key,)
+def _check_chain(ratchet: RatchetState, header_key: bytes, ratchet_key: bytes) -> None:
+    """Check that a header stands under the header key of its own chain.
+
+    Two ratchet keys under one header key come from two copies of the peer's state, each of which began this chain.
+    """
+    chains = [(chain.header_key, chain.public) for chain in ratchet.old]
+    if ratchet.receiving is not None:
+        chains.append((ratchet.receiving.header_key, ratchet.receiving.public))
+    for known_header_key, known_ratchet_key in reversed(chains):
+        if header_key == known_header_key:
+            if ratchet_key != known_ratchet_key:
+                raise DuplicateMessage("This chain was begun twice, with another ratchet key each time.")
+            return
+    if any(ratchet_key == known_ratchet_key for _, known_ratchet_key in chains):
+        raise AuthenticationFailed("A used ratchet key stands under the header key of a new chain.")
 
 
 def _message_size_b(content_b: int, *, is_sealed: bool) -> int:

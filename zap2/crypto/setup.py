@@ -14,7 +14,6 @@ from zap2.crypto.primitives import (
     X25519KeyPair,
     decapsulate_mlkem1024,
     mlkem1024_from_seed,
-    parse_mlkem1024,
 )
 from zap2.crypto.sealed import Setup, SetupFields
 from zap2.crypto.session import RATCHET, Session
@@ -46,7 +45,7 @@ def initiate(keys: IdentityKeys, bundle: PrekeyBundle, *, now_s: int, rng: Rando
     if peer.uid == keys.uid:
         raise PrekeyRefused(_SAME_ACCOUNT)
     ephemeral = X25519KeyPair.generate(rng)
-    kem_key = parse_mlkem1024(one_time.kem_key if one_time is not None else signed_set.last_resort)
+    kem_key = one_time.encapsulation_key if one_time is not None else signed_set.last_resort_key
     kem_secret, kem_ciphertext = kem_key.encapsulate()
     secret = agree_initiator(
         identity=keys.agreement,

@@ -1,0 +1,402 @@
+"""Sessions: delivery in any order, bounds, and what forged, repeated and rolled-back messages do."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from tests.crypto_world import NOW_S, confirmed, new_person, set_up, unchanged
+from zap2.crypto import PAYLOAD_SIZES_B, Session, primitives, ratchet
+from zap2.crypto.body import seal_body
+from zap2.crypto.header import Header, seal_header
+from zap2.crypto.padding import build_frame
+from zap2.crypto.primitives import X25519KeyPair
+from zap2.crypto.ratchet import DoubleRatchet, RatchetLabels
+from zap2.crypto.ratchet_state import RatchetState
+from zap2.errors import (
+    AuthenticationFailed,
+    CryptoError,
+    DuplicateMessage,
+    InvalidKey,
+    InvalidPadding,
+    Malformed,
+    TooManySkipped,
+    Zap2Error,
+)
+from zap2.ids import RandomBytes
+
+DAY_S = 86_400
+
+
+def _state_of(session: Session) -> RatchetState:
+    return session._state.ratchet
+
+
+def _send_many(session: Session, count: int, rng: RandomBytes) -> tuple[Session, list[bytes]]:
+    payloads = []
+    for number in range(count):
+        session, payload = session.encrypt(b"%d" % number, rng=rng, now_s=NOW_S)
+        payloads.append(payload)
+    return session, payloads
+
+
+def _as_peer(session: Session, header: Header, header_key: bytes, content: bytes = b"x") -> bytes:
+    """Write what a peer who holds the keys but follows no rules could send; its body is never valid."""
+    nonce, transcript_hash = bytes(12), session._state.origin.transcript_hash
+    sealed = seal_header(AESGCM(header_key), nonce, header, transcript_hash)
+    return sealed + seal_body(bytes(32), nonce, build_frame(content, b"", 512 - 89), transcript_hash + sealed)
+
+
+@pytest.fixture
+def hmac_calls(monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """Count the HMACs of the ratchet, which still compute."""
+    calls: list[None] = []
+    genuine = primitives.hmac_sha256
+
+    def counting(key: bytes, message: bytes) -> bytes:
+        calls.append(None)
+        return genuine(key, message)
+
+    monkeypatch.setattr(ratchet, "hmac_sha256", counting)
+    return calls
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_messages_arrive_in_any_order_and_some_never(seed: int) -> None:
+    """Two people, loss, reordering, and each state through the vault's bytes."""
+    dice = random.Random(seed)
+    sides = list(confirmed(seed)[:2])
+    under_way: list[list[tuple[bytes, bytes]]] = [[], []]
+    for _ in range(120):
+        side = dice.randrange(2)
+        content = dice.randbytes(dice.choice((0, 20, 600)))
+        sides[side], payload = sides[side].encrypt(content, rng=dice.randbytes, now_s=NOW_S)
+        if dice.random() < 0.85:
+            under_way[side].append((content, payload))
+        while under_way[side] and dice.random() < 0.5:
+            content, payload = under_way[side].pop(dice.randrange(len(under_way[side])))
+            sides[1 - side] = Session.decode(sides[1 - side].encode())
+            assert sides[1 - side].recognises(payload)
+            sides[1 - side], read = sides[1 - side].decrypt(payload, now_s=NOW_S)
+            assert read == content
+
+
+def test_all_payload_sizes_are_in_the_fixed_set() -> None:
+    """Whatever the content's length, only the fixed sizes appear; the boundaries are exact."""
+    session, _, rng = confirmed()
+    for size_b in PAYLOAD_SIZES_B:
+        for content_b in (size_b - 95, size_b - 96, size_b // 2):
+            _, payload = session.encrypt(bytes(content_b), rng=rng, now_s=NOW_S)
+            assert len(payload) in PAYLOAD_SIZES_B
+            assert len(payload) == min(size for size in PAYLOAD_SIZES_B if size >= content_b + 95)
+    with pytest.raises(InvalidPadding):
+        session.encrypt(bytes(65536 - 94), rng=rng, now_s=NOW_S)
+
+
+def test_message_read_twice_is_a_duplicate() -> None:
+    """In the current chain, among skipped keys and in an old chain; the state stays."""
+    at_alice, at_bob, rng = confirmed()
+    at_alice, payloads = _send_many(at_alice, 3, rng)
+    at_bob, _ = at_bob.decrypt(payloads[2], now_s=NOW_S)
+    at_bob, _ = at_bob.decrypt(payloads[0], now_s=NOW_S)
+    at_bob, answer = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
+    later, _ = at_alice.decrypt(answer, now_s=NOW_S)
+    _, payload = later.encrypt(b"", rng=rng, now_s=NOW_S)
+    turned, _ = at_bob.decrypt(payload, now_s=NOW_S)
+    for session in (at_bob, turned):
+        for number in (0, 2):
+            with unchanged(session), pytest.raises(DuplicateMessage):
+                session.decrypt(payloads[number], now_s=NOW_S)
+    assert turned.decrypt(payloads[1], now_s=NOW_S)[1] == b"1"
+
+
+@pytest.mark.parametrize("at", [1, 12, 13, 40, 72, 73, 200, 511])
+def test_changed_byte_fails_and_leaves_the_state(at: int) -> None:
+    """Nonce, header, tag and body are authenticated; a failure costs the session nothing."""
+    at_alice, at_bob, rng = confirmed()
+    _, payload = at_alice.encrypt(b"genuine", rng=rng, now_s=NOW_S)
+    changed = bytearray(payload)
+    changed[at] ^= 1
+    with unchanged(at_bob), pytest.raises(AuthenticationFailed):
+        at_bob.decrypt(bytes(changed), now_s=NOW_S)
+    assert at_bob.decrypt(payload, now_s=NOW_S)[1] == b"genuine"
+
+
+def test_other_sizes_and_types_are_malformed() -> None:
+    """Only the fixed sizes and the type byte of a ratchet message get as far as a key."""
+    at_alice, at_bob, rng = confirmed()
+    _, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+    for wrong in (
+        b"",
+        payload[:-1],
+        payload + b"\x00",
+        b"\x02" + payload[1:],
+        b"\x00" + payload[1:],
+        payload[:73],
+    ):
+        with pytest.raises(Malformed):
+            at_bob.decrypt(wrong, now_s=NOW_S)
+
+
+def test_only_the_right_session_recognises_a_payload() -> None:
+    """The trial of header keys finds the session, and no other takes the message."""
+    at_alice, at_bob, rng = confirmed(1)
+    other, _, _ = confirmed(2)
+    _, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+    assert at_bob.recognises(payload)
+    assert not other.recognises(payload)
+    assert not at_alice.recognises(payload)
+    assert not at_bob.recognises(b"")
+    assert not at_bob.recognises(b"\x01" + bytes(30))
+
+
+def test_forged_headers_cost_no_hmac(hmac_calls: list[None]) -> None:
+    """Counters are authenticated first: a stranger's huge counters derive nothing."""
+    _, at_bob, rng = confirmed()
+    state = _state_of(at_bob)
+    assert state.receiving is not None
+    hmac_calls.clear()
+    for header in (Header(state.receiving.public, 0, 2**32 - 1, 0), Header(rng(32), 2**32 - 1, 2**32 - 1, 0)):
+        with unchanged(at_bob), pytest.raises(AuthenticationFailed):
+            at_bob.decrypt(_as_peer(at_bob, header, rng(32)), now_s=NOW_S)
+    assert not hmac_calls
+
+
+@pytest.mark.parametrize(("previous", "number"), [(0, 1001), (0, 2**32 - 1), (2**32 - 1, 0), (1002, 0)])
+def test_huge_counters_of_the_peer_cost_no_hmac_either(
+    previous: int, number: int, hmac_calls: list[None]
+) -> None:
+    """A peer with true keys gets past the header and is stopped by the bounds, before the first key is derived."""
+    _, at_bob, rng = confirmed()
+    at_bob, _ = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
+    state = _state_of(at_bob)
+    header = Header(X25519KeyPair.generate(rng).public, previous, number, 0)
+    payload = _as_peer(at_bob, header, state.next_receiving_header_key)
+    hmac_calls.clear()
+    with unchanged(at_bob), pytest.raises(TooManySkipped):
+        at_bob.decrypt(payload, now_s=NOW_S)
+    assert not hmac_calls
+
+
+def test_gap_of_a_thousand_is_read_and_one_more_is_refused() -> None:
+    """The bound is exact, in one chain."""
+    at_alice, at_bob, rng = confirmed()
+    at_alice, payloads = _send_many(at_alice, 1002, rng)
+    with unchanged(at_bob), pytest.raises(TooManySkipped):
+        at_bob.decrypt(payloads[1001], now_s=NOW_S)
+    at_bob, content = at_bob.decrypt(payloads[1000], now_s=NOW_S)
+    assert content == b"1000"
+    assert len(_state_of(at_bob).skipped) == 1000
+    assert at_bob.decrypt(payloads[0], now_s=NOW_S)[1] == b"0"
+    assert at_bob.decrypt(payloads[999], now_s=NOW_S)[1] == b"999"
+
+
+def test_skipped_keys_and_old_chains_stay_within_their_bounds() -> None:
+    """A peer who skips on and on: at most 2000 keys and 5 old chains, the oldest first out, the newest readable."""
+    at_alice, at_bob, rng = confirmed()
+    lost: list[list[bytes]] = []
+    for _ in range(9):
+        at_alice, payloads = _send_many(at_alice, 500, rng)
+        lost.append(payloads[:-1])
+        at_bob, _ = at_bob.decrypt(payloads[-1], now_s=NOW_S)
+        at_bob, answer = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_alice, _ = at_alice.decrypt(answer, now_s=NOW_S)
+        state = _state_of(at_bob)
+        assert len(state.skipped) <= 2000
+        assert len(state.old) <= 5
+    assert len(_state_of(at_bob).skipped) == 2000
+    assert len(at_bob.encode()) < 100_000
+    assert at_bob.decrypt(lost[-1][0], now_s=NOW_S)[1] == b"0"
+    assert at_bob.decrypt(lost[-4][498], now_s=NOW_S)[1] == b"498"
+    with pytest.raises(DuplicateMessage):
+        at_bob.decrypt(lost[-5][0], now_s=NOW_S)
+    with pytest.raises(AuthenticationFailed):
+        at_bob.decrypt(lost[0][0], now_s=NOW_S)
+
+
+def test_hostile_messages_of_a_valid_peer_stay_within_the_bounds() -> None:
+    """100,000 positions claimed by somebody who holds the keys: the state stays small, no bound is crossed."""
+    core = DoubleRatchet(RatchetLabels())
+    dice = random.Random(1)
+    prekey = X25519KeyPair.generate(dice.randbytes)
+    keys = [dice.randbytes(32) for _ in range(3)]
+    victim = core.start_responder(
+        root_key=keys[0], peer_header_key=keys[1], next_header_key=keys[2], own=prekey
+    )
+    hostile_keys = [X25519KeyPair.generate(dice.randbytes).public for _ in range(40)]
+    at, number, claimed = 0, 0, 0
+    while claimed < 100_000:
+        kind = dice.random()
+        if kind < 0.02:
+            at, number = (at + 1) % len(hostile_keys), 0
+            if victim.peer is not None:
+                victim = core.send(victim, rng=dice.randbytes).state
+        number += dice.choice((1, 2, 50, 400, 5000)) if kind < 0.9 else -dice.randrange(number + 1)
+        header = Header(hostile_keys[at], dice.randrange(1500), number, 0)
+        claimed += 100
+        try:
+            victim, _ = core.receive(victim, header, now_s=NOW_S + claimed // 100)
+        except CryptoError:
+            number = max(0, number - 5000)
+        assert len(victim.skipped) <= 2000
+        assert len(victim.old) <= 5
+    assert len(victim.skipped) > 1000
+
+
+def test_skipped_keys_expire_after_thirty_days() -> None:
+    """A key of a lost message does not lie in the vault for ever."""
+    at_alice, at_bob, rng = confirmed()
+    at_alice, payloads = _send_many(at_alice, 3, rng)
+    at_bob, _ = at_bob.decrypt(payloads[1], now_s=NOW_S)
+    assert len(_state_of(at_bob).skipped) == 1
+    kept, _ = at_bob.decrypt(payloads[2], now_s=NOW_S + 30 * DAY_S - 1)
+    assert len(_state_of(kept).skipped) == 1
+    dropped, _ = at_bob.decrypt(payloads[2], now_s=NOW_S + 30 * DAY_S)
+    assert not _state_of(dropped).skipped
+    sent, _ = at_bob.encrypt(b"", rng=rng, now_s=NOW_S + 30 * DAY_S)
+    assert not _state_of(sent).skipped
+
+
+@pytest.mark.parametrize("is_turn_owed", [True, False])
+def test_rolled_back_state_shares_no_key_stream_and_is_noticed(is_turn_owed: bool) -> None:
+    """Two messages of one position: another key each, so the difference of the ciphertexts tells nothing."""
+    at_alice, at_bob, rng = confirmed()
+    if not is_turn_owed:
+        at_alice, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_bob, _ = at_bob.decrypt(payload, now_s=NOW_S)
+    _, first = at_alice.encrypt(bytes(400), rng=rng, now_s=NOW_S)
+    _, second = at_alice.encrypt(bytes(400), rng=rng, now_s=NOW_S)
+    same = sum(a == b for a, b in zip(first[73:], second[73:], strict=True))
+    assert same < 20
+    after, _ = at_bob.decrypt(first, now_s=NOW_S)
+    with unchanged(after), pytest.raises(DuplicateMessage):
+        after.decrypt(second, now_s=NOW_S)
+
+
+def test_header_key_of_one_chain_does_not_serve_another() -> None:
+    """A peer cannot mix: each header key goes with its own ratchet key, and a new key with none that was used."""
+    at_alice, at_bob, rng = confirmed()
+    for _ in range(2):
+        at_alice, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_bob, _ = at_bob.decrypt(payload, now_s=NOW_S)
+        at_bob, payload = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_alice, _ = at_alice.decrypt(payload, now_s=NOW_S)
+    state = _state_of(at_bob)
+    assert state.receiving is not None
+    current, old, fresh = state.receiving, state.old[-1], X25519KeyPair.generate(rng).public
+    mixed: list[tuple[bytes, bytes, type[CryptoError]]] = [
+        (current.header_key, fresh, DuplicateMessage),
+        (current.header_key, old.public, DuplicateMessage),
+        (old.header_key, current.public, DuplicateMessage),
+        (old.header_key, fresh, DuplicateMessage),
+        (state.next_receiving_header_key, current.public, AuthenticationFailed),
+        (state.next_receiving_header_key, old.public, AuthenticationFailed),
+    ]
+    for header_key, public, error in mixed:
+        payload = _as_peer(at_bob, Header(public, 0, 5, 0), header_key)
+        with unchanged(at_bob), pytest.raises(error, match=r"begun twice|used ratchet key"):
+            at_bob.decrypt(payload, now_s=NOW_S)
+
+
+def test_new_ratchet_key_before_ours_was_answered_is_refused() -> None:
+    """The peer cannot honestly turn twice while our half of the step is owed."""
+    at_alice, at_bob, rng = confirmed()
+    _, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+    at_bob, _ = at_bob.decrypt(payload, now_s=NOW_S)
+    state = _state_of(at_bob)
+    assert state.sending is None
+    header = Header(X25519KeyPair.generate(rng).public, 0, 0, 0)
+    payload = _as_peer(at_bob, header, state.next_receiving_header_key)
+    with unchanged(at_bob), pytest.raises(AuthenticationFailed, match="before the last one"):
+        at_bob.decrypt(payload, now_s=NOW_S)
+
+
+@pytest.mark.parametrize(
+    "key", [bytes(32), b"\x01" + bytes(31), b"\xed" + b"\xff" * 30 + b"\x7f", bytes(31) + b"\x80"]
+)
+def test_bad_ratchet_key_is_refused(key: bytes) -> None:
+    """Low order, not reduced, top bit set: also inside an authenticated header."""
+    _, at_bob, rng = confirmed()
+    at_bob, _ = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
+    payload = _as_peer(at_bob, Header(key, 0, 0, 0), _state_of(at_bob).next_receiving_header_key)
+    with unchanged(at_bob), pytest.raises(InvalidKey):
+        at_bob.decrypt(payload, now_s=NOW_S)
+
+
+def test_unknown_epoch_is_refused() -> None:
+    """A header may not name an epoch that was never agreed."""
+    _, at_bob, rng = confirmed()
+    at_bob, _ = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
+    header = Header(X25519KeyPair.generate(rng).public, 0, 0, 1)
+    payload = _as_peer(at_bob, header, _state_of(at_bob).next_receiving_header_key)
+    with unchanged(at_bob), pytest.raises(AuthenticationFailed, match="epoch"):
+        at_bob.decrypt(payload, now_s=NOW_S)
+
+
+def test_sending_half_step_waits_for_the_next_send() -> None:
+    """After reading, no new ratchet key exists yet; a send makes one, and the next send keeps it."""
+    at_alice, at_bob, rng = confirmed()
+    _, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+    before = _state_of(at_bob).own
+    at_bob, _ = at_bob.decrypt(payload, now_s=NOW_S)
+    assert _state_of(at_bob).own is before
+    first, _ = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
+    second, _ = first.encrypt(b"", rng=rng, now_s=NOW_S)
+    assert _state_of(first).own is not before
+    assert _state_of(second).own is _state_of(first).own
+
+
+def test_old_keys_do_not_open_later_messages() -> None:
+    """Healing: who copied a state reads nothing more after both sides have turned."""
+    at_alice, at_bob, rng = confirmed()
+    stolen = at_bob
+    for _ in range(2):
+        at_alice, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_bob, _ = at_bob.decrypt(payload, now_s=NOW_S)
+        at_bob, payload = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_alice, _ = at_alice.decrypt(payload, now_s=NOW_S)
+    _, payload = at_alice.encrypt(b"secret again", rng=rng, now_s=NOW_S)
+    assert not stolen.recognises(payload)
+    with pytest.raises(AuthenticationFailed):
+        stolen.decrypt(payload, now_s=NOW_S)
+
+
+def test_read_keys_are_gone() -> None:
+    """Forward secrecy: the state after a message does not open that message again, whatever is tried."""
+    at_alice, at_bob, rng = confirmed()
+    _, payload = at_alice.encrypt(b"read once", rng=rng, now_s=NOW_S)
+    after, _ = at_bob.decrypt(payload, now_s=NOW_S)
+    with pytest.raises(Zap2Error):
+        Session.decode(after.encode()).decrypt(payload, now_s=NOW_S)
+
+
+def test_encoding_is_compact_and_exact() -> None:
+    """A session without gaps takes less than a kilobyte, and its bytes come back as they were."""
+    at_alice, at_bob, _ = confirmed()
+    for session in (at_alice, at_bob):
+        encoded = session.encode()
+        assert len(encoded) < 1000
+        assert Session.decode(encoded).encode() == encoded
+
+
+@pytest.mark.parametrize("encoded", [b"", b"\x90", b"\xc0", bytes(100)])
+def test_other_bytes_are_no_session(encoded: bytes) -> None:
+    """Damage in the vault is a documented error."""
+    with pytest.raises(Malformed):
+        Session.decode(encoded)
+
+
+def test_repr_shows_no_key() -> None:
+    """Neither a session nor its parts print keys."""
+    at_alice, _ = set_up(new_person(1), new_person(2))
+    state = at_alice._state
+    shown = (
+        repr(at_alice) + repr(state) + repr(state.ratchet) + repr(state.pending) + repr(state.ratchet.sending)
+    )
+    assert state.ratchet.sending is not None
+    for key in (state.ratchet.root_key, state.ratchet.sending.key, state.ratchet.next_sending_header_key):
+        assert repr(key)[2:-1] not in shown
+        assert key.hex() not in shown
+    assert "<secret>" in shown
