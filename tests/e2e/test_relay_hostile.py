@@ -135,6 +135,18 @@ async def test_a_silent_socket_is_dropped_by_the_running_relay() -> None:
         writer.close()
 
 
+async def test_who_never_says_hello_or_never_logs_in_is_cut() -> None:
+    async with relay_host() as host, connected(host.port) as greeted:
+        uri = f"ws://127.0.0.1:{host.port}"
+        async with connect(uri, subprotocols=[Subprotocol(SUBPROTOCOL)]) as mute:
+            host.clock.advance(11)
+            await asyncio.wait_for(mute.wait_closed(), 10)
+            assert mute.close_code == CloseCode.SILENT
+        await greeted.ask(f.RenewToken)  # still there
+        host.clock.advance(3600)
+        assert await greeted.closed() == CloseCode.SILENT
+
+
 async def _until_empty(host: RelayHost, at_least_once: bool = False) -> None:
     for _ in range(2_000):
         if at_least_once and host.relay.connection_count:

@@ -31,6 +31,8 @@ from zap2.wire.fields import CloseCode
 from zap2.wire.frames import Draining
 
 _log = logging.getLogger("zap2.relay")
+# Inside somebody else's process the relay writes nowhere unless that process says where.
+_log.addHandler(logging.NullHandler())
 _TICK_S: Final = 0.5
 _BACKLOG: Final = 1_024
 

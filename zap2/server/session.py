@@ -93,13 +93,23 @@ class Session:
         connection: where frames go.
     """
 
-    __slots__ = ("_connection", "_delivery", "_open_rids", "_peer", "_refusals", "_services", "_state")
+    __slots__ = (
+        "_connection",
+        "_delivery",
+        "_open_rids",
+        "_opened_at_ms",
+        "_peer",
+        "_refusals",
+        "_services",
+        "_state",
+    )
 
     def __init__(self, services: Services, connection: Connection) -> None:
         self._services = services
         self._connection = connection
         self._peer = Peer(connection.source)
         self._state = State.AWAITING_HELLO
+        self._opened_at_ms = services.now_ms()
         self._open_rids: set[int] = set()
         self._refusals = 0
         self._delivery: Delivery | None = None
@@ -148,9 +158,15 @@ class Session:
         self._connection.close(code, reason)
 
     def tick(self) -> None:
-        """Cut a connection whose token is no longer good."""
-        if self._state is State.AUTHENTICATED and self._is_over():
-            self.cut(CloseCode.TOKEN_EXPIRED, "the token expired or was revoked")
+        """Cut a connection that does not log in, or whose token is no longer good."""
+        if self._state is State.AUTHENTICATED:
+            if self._is_over():
+                self.cut(CloseCode.TOKEN_EXPIRED, "the token expired or was revoked")
+        elif self._state is not State.CLOSING:
+            patience = self._services.options.patience
+            allowed_s = patience.hello_s if self._state is State.AWAITING_HELLO else patience.login_s
+            if self._services.now_ms() - self._opened_at_ms > allowed_s * 1000:
+                self.cut(CloseCode.SILENT, "no hello or log-in in time")
 
     # ------------------------------------------------------------------------------------------ the machine
 

@@ -58,6 +58,10 @@ class Patience:
 
     handshake_s: float = 10.0
     """From the TCP connection to the WebSocket handshake."""
+    hello_s: float = 10.0
+    """From the WebSocket handshake to ClientHello: cut it with code 4005."""
+    login_s: float = 3_600.0
+    """From the WebSocket handshake to the log-in, in which a person signs up: cut it with code 4005."""
     ping_after_s: float = 25.0
     """Without a byte from the peer: ask whether it is there."""
     silent_s: float = 60.0

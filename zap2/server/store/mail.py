@@ -9,6 +9,7 @@ from typing import Final
 
 from zap2.ids import EnvelopeId, Uid
 from zap2.server.store.port import Deposit, Deposited, DepositRefusal, Envelope
+from zap2.server.store.repetitions import Repetitions
 from zap2.server.store.schema import SEQ_BITS
 
 _SEQ_MASK: Final = (1 << SEQ_BITS) - 1
@@ -16,7 +17,6 @@ _RESERVED: Final = 1_000
 """Seqs that are taken at a time: a restart leaves a gap, and writes one row less for every envelope."""
 _MAX_CACHED: Final = 100_000
 _SWEPT_ENVELOPES: Final = 500
-_SWEPT_PARTS: Final = 4_096
 
 
 @dataclass(slots=True)
@@ -46,18 +46,18 @@ class Mail:
         self._by_address: dict[tuple[Uid, int], _Mailbox] = {}
         self._by_id: dict[int, _Mailbox] = {}
         self._swept_id = 0
-        self._swept_part = 0
+        self._repetitions = Repetitions()
         self._db: sqlite3.Connection
 
     def use(self, connection: sqlite3.Connection) -> None:
         """Work on this connection from now on."""
         self._db = connection
-        self.forget()
+        self._repetitions.use(connection)
 
-    def forget(self) -> None:
+    def undone(self) -> None:
         """Drop what is remembered, after a rollback."""
-        self._by_address.clear()
-        self._by_id.clear()
+        self._forget_mailboxes()
+        self._repetitions.reload()
 
     def deposit(self, deposit: Deposit) -> Deposited | DepositRefusal:
         mailbox = self._by_address.get((deposit.uid, deposit.device)) or self._load(
@@ -66,16 +66,11 @@ class Mail:
         if mailbox is None:
             return DepositRefusal.NO_MAILBOX
         execute = self._db.execute
-        if mailbox.waiting >= self._max_messages or mailbox.size_b + len(deposit.payload) > self._max_size_b:
-            if execute("SELECT 1 FROM sent WHERE dedupe_key = ?", (deposit.dedupe_key,)).fetchone():
-                return Deposited(mailbox.id, mailbox.waiting, None)
-            return DepositRefusal.FULL
-        is_new = execute(
-            "INSERT OR IGNORE INTO sent VALUES (?, ?)",
-            (deposit.dedupe_key, deposit.received_at_ms // 1000 + self._retention_s),
-        ).rowcount
-        if not is_new:
+        if self._repetitions.has(deposit.dedupe_key):
             return Deposited(mailbox.id, mailbox.waiting, None)
+        if mailbox.waiting >= self._max_messages or mailbox.size_b + len(deposit.payload) > self._max_size_b:
+            return DepositRefusal.FULL
+        self._repetitions.add(deposit.dedupe_key, deposit.received_at_ms // 1000 + self._retention_s)
         seq = mailbox.next_seq
         if seq > mailbox.reserved_seq:
             mailbox.reserved_seq = seq + _RESERVED
@@ -120,7 +115,7 @@ class Mail:
             )
 
     def sweep(self, now_ms: int) -> None:
-        """Forget some of the expired envelopes and repetition keys; go round and round."""
+        """Forget some of what has expired; go round and round."""
         execute = self._db.execute
         (last_id,) = execute(
             "SELECT max(id) FROM (SELECT id FROM envelope WHERE id > ? ORDER BY id LIMIT ?)",
@@ -135,12 +130,7 @@ class Mail:
                 ).fetchall()
             )
         self._swept_id = last_id or 0
-        first = self._swept_part << 4
-        self._swept_part = (self._swept_part + 1) % _SWEPT_PARTS
-        execute(
-            "DELETE FROM sent WHERE dedupe_key BETWEEN ? AND ? AND forget_at_s <= ?",
-            (first.to_bytes(2, "big"), (first | 0xF).to_bytes(2, "big") + b"\xff" * 30, now_ms // 1000),
-        )
+        self._repetitions.sweep(now_ms // 1000)
 
     def _load(self, uid: Uid, device: int) -> _Mailbox | None:
         row = self._db.execute(
@@ -156,10 +146,14 @@ class Mail:
             (id_ << SEQ_BITS, id_ << SEQ_BITS | _SEQ_MASK),
         ).fetchone()
         if len(self._by_id) >= _MAX_CACHED:
-            self.forget()
+            self._forget_mailboxes()
         mailbox = _Mailbox(id_, reserved_seq + 1, reserved_seq, waiting, size_b)
         self._by_address[uid, device] = self._by_id[id_] = mailbox
         return mailbox
+
+    def _forget_mailboxes(self) -> None:
+        self._by_address.clear()
+        self._by_id.clear()
 
     def _deleted(self, rows: Sequence[tuple[int, int]]) -> None:
         for id_, size_b in rows:

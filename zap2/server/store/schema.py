@@ -50,6 +50,11 @@ _MIGRATIONS: Final = (
         dedupe_key BLOB PRIMARY KEY,
         forget_at_s INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
+    CREATE TABLE sent_recently (
+        id INTEGER PRIMARY KEY,
+        dedupe_key BLOB NOT NULL,
+        forget_at_s INTEGER NOT NULL
+    ) STRICT;
     CREATE TABLE code (
         number_key BLOB PRIMARY KEY,
         code_hash BLOB,

@@ -62,7 +62,7 @@ class SqliteStore:
         self._accounts = Accounts()
         self._prekeys = Prekeys()
         self._mail = Mail(max_messages, max_size_b, retention_s)
-        self._commits = GroupCommit(self._connect, window_s, self._mail.forget)
+        self._commits = GroupCommit(self._connect, window_s, self._mail.undone)
         self._sweeps = 0
 
     async def open(self) -> None:

@@ -1,0 +1,61 @@
+"""Which deposits were seen before, on SQLite. Everything here runs in the writer's thread, inside its transaction.
+
+A dedupe key is random, so one index of all keys would dirty another page for each message, and that page's way
+through the journal would cost more than the message itself. So keys are first appended to a table without an index
+and kept in memory too; when there are many, they are folded into the index together, in its order.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from typing import Final
+
+_FOLDED_AT: Final = 20_000
+"""Keys in memory (about 2 MB) at which they are folded into the index."""
+_PARTS: Final = 4_096
+"""Parts of the index, by the first 12 bits of the key; a sweep forgets what is over in one of them."""
+
+
+class Repetitions:
+    """The dedupe keys of one database."""
+
+    def __init__(self) -> None:
+        self._recent: set[bytes] = set()
+        self._swept_part = 0
+        self._db: sqlite3.Connection
+
+    def use(self, connection: sqlite3.Connection) -> None:
+        """Work on this connection from now on."""
+        self._db = connection
+        self.reload()
+
+    def reload(self) -> None:
+        """Read the recent keys again, after a rollback."""
+        self._recent = {key for (key,) in self._db.execute("SELECT dedupe_key FROM sent_recently")}
+
+    def has(self, key: bytes) -> bool:
+        """Tell whether a deposit with this key was seen."""
+        if key in self._recent:
+            return True
+        return self._db.execute("SELECT 1 FROM sent WHERE dedupe_key = ?", (key,)).fetchone() is not None
+
+    def add(self, key: bytes, forget_at_s: int) -> None:
+        """Take note of a key that `has` does not know."""
+        self._db.execute(
+            "INSERT INTO sent_recently (dedupe_key, forget_at_s) VALUES (?, ?)", (key, forget_at_s)
+        )
+        self._recent.add(key)
+
+    def sweep(self, now_s: int) -> None:
+        """Fold if it is time, and forget what is over in the next part; go round and round."""
+        execute = self._db.execute
+        if len(self._recent) >= _FOLDED_AT or (self._swept_part == 0 and self._recent):
+            execute("INSERT INTO sent SELECT dedupe_key, forget_at_s FROM sent_recently ORDER BY dedupe_key")
+            execute("DELETE FROM sent_recently")
+            self._recent.clear()
+        first = self._swept_part << 4
+        self._swept_part = (self._swept_part + 1) % _PARTS
+        execute(
+            "DELETE FROM sent WHERE dedupe_key BETWEEN ? AND ? AND forget_at_s <= ?",
+            (first.to_bytes(2, "big"), (first | 0xF).to_bytes(2, "big") + b"\xff" * 30, now_s),
+        )
