@@ -76,8 +76,6 @@ async def test_a_relay_that_ignores_its_window_is_disconnected() -> None:
         await peer.admit()
         for seq in range(1, 65):
             await peer.say(delivery(seq))
-        # Once more what is in flight is no harm; one more envelope is.
-        await peer.say(delivery(64))
         await peer.say(delivery(65))
         await peer.hold()
 
@@ -86,6 +84,18 @@ async def test_a_relay_that_ignores_its_window_is_disconnected() -> None:
         down = await reports.next(LinkDown)
         assert "more than it may" in down.reason
         assert len(arrived) == sum(len(e.deliveries) for e in reports.all if isinstance(e, Arrived)) == 64
+
+
+async def test_what_is_in_flight_and_comes_again_on_the_same_connection_is_not_news() -> None:
+    async def stutter(peer: Peer) -> None:
+        await peer.admit()
+        await peer.say(delivery(1))
+        await peer.say(*(delivery(1) for _ in range(64)))
+        await peer.say(delivery(1), delivery(2))
+        await peer.hold()
+
+    async with scripted_relay(stutter) as relay, running(make_transport(relay)) as reports:
+        assert [d.envelope[-1] for d in await reports.deliveries(2)] == [1, 2]
 
 
 async def test_acknowledged_deliveries_make_room_in_the_window() -> None:
