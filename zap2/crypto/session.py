@@ -57,8 +57,8 @@ class Session:
     ) -> None:
         """Wrap a state; the keys are objects that an earlier value of the session made already."""
         self._state: Final = state
-        self._known_receiving_keys: Final = receiving_keys or {}
-        self._known_sending_keys: Final = sending_keys or {}
+        self._receiving_keys = receiving_keys
+        self._sending_keys: Final = sending_keys or {}
 
     @cached_property
     def session_id(self) -> bytes:
@@ -125,7 +125,7 @@ class Session:
         pending, transcript_hash = state.pending, state.origin.transcript_hash
         message_b = _message_size_b(len(content), is_sealed=pending is not None)
         step = RATCHET.send(expire(state.ratchet, now_s), rng=rng)
-        keys = self._known_sending_keys
+        keys = self._sending_keys
         if step.header_key not in keys:
             keys = {step.header_key: AESGCM(step.header_key)}
         nonce = rng(NONCE_B)
@@ -186,27 +186,17 @@ class Session:
         frame = open_body(message_key, nonce_of(sealed_header), payload[SEALED_HEADER_B:], associated_data)
         content, _ = parse_frame(frame)
         after = SessionState(state.version, state.origin, True, None, ratchet)
-        return (
-            Session(after, receiving_keys=self._receiving_keys, sending_keys=self._known_sending_keys),
-            content,
-        )
-
-    @cached_property
-    def _receiving_keys(self) -> _HeaderKeys:
-        """The keys that may open a header, likeliest first."""
-        ratchet, known = self._state.ratchet, self._known_receiving_keys
-        raw = [chain.header_key for chain in reversed(ratchet.old)]
-        raw.insert(0, ratchet.next_receiving_header_key)
-        if ratchet.receiving is not None:
-            raw.insert(0, ratchet.receiving.header_key)
-        if raw == list(known):
-            return known
-        return {key: known.get(key) or AESGCM(key) for key in raw}
+        keys = self._receiving_keys
+        if state.ratchet.receiving is None or ratchet.old is not state.ratchet.old:
+            keys = _receiving_keys(ratchet, keys)
+        return Session(after, receiving_keys=keys, sending_keys=self._sending_keys), content
 
     def _open_header(self, payload: bytes) -> tuple[bytes, Header] | None:
         if payload[:1] != MESSAGE_TYPE or len(payload) < SEALED_HEADER_B:
             return None
         sealed, transcript_hash = payload[:SEALED_HEADER_B], self._state.origin.transcript_hash
+        if self._receiving_keys is None:
+            self._receiving_keys = _receiving_keys(self._state.ratchet, None)
         for raw, key in self._receiving_keys.items():
             header = open_header(key, sealed, transcript_hash)
             if header is not None:
@@ -215,6 +205,15 @@ class Session:
 
     def __repr__(self) -> str:
         return f"Session({self.session_id.hex()[:8]}, is_confirmed={self.is_confirmed})"
+
+
+def _receiving_keys(ratchet: RatchetState, known: _HeaderKeys | None) -> _HeaderKeys:
+    """Collect the keys that may open a header, likeliest first, with the objects that are there already."""
+    known = known or {}
+    raw = [ratchet.receiving.header_key] if ratchet.receiving is not None else []
+    raw.append(ratchet.next_receiving_header_key)
+    raw.extend(chain.header_key for chain in reversed(ratchet.old))
+    return {key: known.get(key) or AESGCM(key) for key in raw}
 
 
 def _check_chain(ratchet: RatchetState, header_key: bytes, ratchet_key: bytes) -> None:
