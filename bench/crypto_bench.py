@@ -14,12 +14,18 @@ import statistics
 import time
 from collections.abc import Callable
 
+from x3dh import Bundle, IdentityKeyFormat
+from x3dh import HashFunction as AgreementHash
+from x3dh.base_state import BaseState
+
 from tests.crypto_world import NOW_S, Person, new_person, set_up
 from tests.syndace import (
+    X3DH_INFO,
     AgreementState,
     PlainRatchet,
     RecommendedAead,
     RootKdf,
+    ShippedState,
     finish,
     parameters,
 )
@@ -113,37 +119,27 @@ def their_ping_pong(count: int) -> float:
     return time.perf_counter() - start
 
 
-def their_set_up(count: int) -> float:
-    """As `zap2_set_up`, with no KEM and no sealing; one one-time key at a time, so that none is searched for."""
+def their_shipped_set_up(count: int) -> float:
+    """As `zap2_set_up`, with no KEM and no sealing, and the package's own `State` with its stock of 100 keys."""
+    arguments = IdentityKeyFormat.ED_25519, AgreementHash.SHA_256, X3DH_INFO
+    alice, bob = ShippedState.create(*arguments), ShippedState.create(*arguments)
+    start = time.perf_counter()
+    for _ in range(count):
+        _their_set_up_once(alice, bob, bob.published)
+    return time.perf_counter() - start
+
+
+def their_bare_set_up(count: int) -> float:
+    """As `their_shipped_set_up`, with one key at a time, so that the time of keeping a stock is left out."""
     alice, bob = AgreementState.make(0), AgreementState.make(0)
-    chosen = parameters(RecommendedAead, RootKdf)
     seconds = 0.0
     for _ in range(count):
         bob.generate_pre_keys(1)
         bundle = bob.bundle
         start = time.perf_counter()
-        secret, associated_data, header = finish(alice.get_shared_secret_active(bundle))
-        _, message = finish(
-            PlainRatchet.encrypt_initial_message(
-                **chosen,
-                shared_secret=secret,
-                recipient_ratchet_pub=bundle.signed_pre_key,
-                message=_CONTENT,
-                associated_data=associated_data,
-            )
-        )
-        secret, associated_data, prekey = finish(bob.get_shared_secret_passive(header))
-        finish(
-            PlainRatchet.decrypt_initial_message(
-                **chosen,
-                shared_secret=secret,
-                own_ratchet_priv=prekey.priv,
-                message=message,
-                associated_data=associated_data,
-            )
-        )
-        bob.delete_pre_key(next(iter(bundle.pre_keys)))
+        _their_set_up_once(alice, bob, bundle)
         seconds += time.perf_counter() - start
+        bob.delete_pre_key(next(iter(bundle.pre_keys)))
     return seconds
 
 
@@ -183,7 +179,10 @@ _ROWS: dict[str, tuple[int, dict[str, Timed]]] = {
         400,
         {"Zap2": zap2_ping_pong, "DoubleRatchet": their_ping_pong, "primitives alone": floor_ping_pong},
     ),
-    "set-up with first message": (60, {"Zap2": zap2_set_up, "X3DH + DoubleRatchet": their_set_up}),
+    "set-up with first message": (
+        60,
+        {"Zap2": zap2_set_up, "X3DH, as shipped": their_shipped_set_up, "X3DH, bare": their_bare_set_up},
+    ),
 }
 
 
@@ -245,6 +244,30 @@ def _their_ratchets() -> tuple[PlainRatchet, PlainRatchet]:
         )
     )
     return bob, alice
+
+
+def _their_set_up_once(alice: BaseState, bob: BaseState, bundle: Bundle) -> None:
+    chosen = parameters(RecommendedAead, RootKdf)
+    secret, associated_data, header = finish(alice.get_shared_secret_active(bundle))
+    _, message = finish(
+        PlainRatchet.encrypt_initial_message(
+            **chosen,
+            shared_secret=secret,
+            recipient_ratchet_pub=bundle.signed_pre_key,
+            message=_CONTENT,
+            associated_data=associated_data,
+        )
+    )
+    secret, associated_data, prekey = finish(bob.get_shared_secret_passive(header))
+    finish(
+        PlainRatchet.decrypt_initial_message(
+            **chosen,
+            shared_secret=secret,
+            own_ratchet_priv=prekey.priv,
+            message=message,
+            associated_data=associated_data,
+        )
+    )
 
 
 def _set_up_once(

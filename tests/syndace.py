@@ -19,8 +19,9 @@ from doubleratchet import aead as their_aead
 from doubleratchet import kdf as their_kdf
 from doubleratchet.recommended import HashFunction, aead_aes_hmac, kdf_hkdf, kdf_separate_hmacs
 from doubleratchet.recommended.diffie_hellman_ratchet_curve25519 import DiffieHellmanRatchet
+from x3dh import Bundle, IdentityKeyFormat
 from x3dh import HashFunction as AgreementHash
-from x3dh import IdentityKeyFormat
+from x3dh import State as StockedState
 from x3dh.base_state import BaseState
 
 T = TypeVar("T")
@@ -53,6 +54,17 @@ class AgreementState(BaseState):
         state: AgreementState = cls.create(IdentityKeyFormat.ED_25519, AgreementHash.SHA_256, X3DH_INFO)
         state.generate_pre_keys(one_time_keys)
         return state
+
+
+class ShippedState(StockedState):
+    """X3DH as the package ships it: a stock of one-time keys, refilled and published at each use."""
+
+    @staticmethod
+    def _encode_public_key(key_format: IdentityKeyFormat, pub: bytes) -> bytes:
+        return AgreementState._encode_public_key(key_format, pub)
+
+    def _publish_bundle(self, bundle: Bundle) -> None:
+        self.published = bundle
 
 
 class ChainKdf(kdf_separate_hmacs.KDF):
