@@ -108,6 +108,11 @@ class FrameClient:
         if self._reader is not None:
             await self._reader
 
+    async def heard(self) -> None:
+        """Wait until the relay has read everything that was sent before."""
+        async with asyncio.timeout(20):
+            await (await self._socket.ping())
+
     async def abandon(self) -> None:
         """Drop the socket without a closing handshake, as a lost network does."""
         self._socket.transport.abort()

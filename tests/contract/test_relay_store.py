@@ -329,6 +329,23 @@ async def test_the_same_deposit_again_stores_nothing(store: _Store) -> None:
     assert await _read(store, mailbox) == []
 
 
+async def test_a_deposit_that_failed_may_be_tried_again(
+    store: _Store, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It must not be taken for a repetition: the message would be answered as safe and be nowhere."""
+    mailbox = await _register(store, 1)
+    failed: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    impossible = replace(_envelope(2), received_at_ms=2**70)  # no store's integers reach that far
+    store.deposit(_envelope(1), failed.set_result)
+    store.deposit(impossible, lambda _: None)
+    assert isinstance(await failed, Exception)
+    assert "the store failed" in caplog.text
+    again = await _deposit(store, _envelope(1))
+    assert isinstance(again, Deposited)
+    assert again.envelope is not None
+    assert _names(await _read(store, mailbox)) == [1]
+
+
 async def test_mail_to_nobody_is_refused(store: _Store) -> None:
     assert await _deposit(store, _envelope(1)) is DepositRefusal.NO_MAILBOX
     await _register(store, 1)

@@ -171,3 +171,15 @@ async def test_tokens_survive_a_restart_of_the_relay(tmp_path: Path) -> None:
         assert host.relay.fingerprint == fingerprint
         async with connected(host.port) as client:
             await client.get(f.LoggedIn, lambda rid: f.Resume(rid, person.token))
+
+
+async def test_a_connection_that_is_gone_before_its_login_is_done_is_not_online() -> None:
+    """It would be a leak, and mail would be pushed into nothing until the next restart."""
+    async with relay_host(commit_window_s=0.05) as host:
+        person = await new_person(host.port, NUMBERS[0])
+        for _ in range(3):
+            async with connected(host.port) as client:
+                await client.send(client.authentication(1, person))
+                await client.abandon()
+        async with logged_in(host.port, await new_person(host.port, NUMBERS[1])):
+            assert host.relay.online_count == 1

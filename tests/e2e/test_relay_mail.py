@@ -75,14 +75,23 @@ async def test_what_is_not_acknowledged_comes_again_and_what_is_does_not() -> No
 
 
 async def test_acknowledging_what_was_not_delivered_does_nothing() -> None:
-    async with relay_host() as host:
-        ada, bob = await _two(host)
-        async with logged_in(host.port, ada) as client:
-            await client.mail_to(bob, _payload(1))
-            await client.send(f.Ack((1, 2, 2**62, 2**40 + 1)))
-            await _settled(client)
+    """Neither to one's own mailbox nor, with a seq beyond all bounds, to a neighbour's."""
+    async with relay_host(limits=Limits(window=1)) as host:
+        _, bob = await _two(host)
+        eve = await new_person(host.port, NUMBERS[2])
         async with logged_in(host.port, bob) as client:
-            assert _number(await client.next_mail()) == 1
+            for n in (1, 2):
+                await client.mail_to(bob, _payload(n))
+                await client.mail_to(eve, _payload(n))
+            first = await client.next_mail()
+            await client.send(f.Ack((first.seq + 1, 2**40 + 1, 2**40 + 2, 2**62)))
+            await client.ask(f.RenewToken)
+        for person in (bob, eve):
+            async with logged_in(host.port, person) as client:
+                for n in (1, 2):
+                    deliver = await client.next_mail()
+                    assert _number(deliver) == n
+                    await client.send(f.Ack((deliver.seq,)))
 
 
 async def test_at_most_a_window_is_in_flight() -> None:
@@ -257,3 +266,16 @@ async def test_open_requests_of_a_connection_are_bounded() -> None:
             assert {answer.code for answer in refused} <= {ErrorCode.RATE_LIMITED}
             assert len(answers) - len(refused) >= 4
             assert isinstance(await client.mail_to(ada), f.Sent)
+
+
+async def test_a_relay_that_stops_answers_what_it_has_accepted() -> None:
+    async with relay_host(commit_window_s=0.5) as host:
+        ada = await new_person(host.port, NUMBERS[0])
+        async with logged_in(host.port, ada) as client:
+            await client.mail_to(ada)  # begins a window
+            waiting = asyncio.create_task(client.mail_to(ada))
+            await asyncio.sleep(0)
+            await client.heard()
+            await host.relay.stop()
+            assert isinstance(await waiting, f.Sent)
+            assert await client.closed() == CloseCode.GOING_AWAY

@@ -23,7 +23,6 @@ from tests.relay_host import RelayHost, relay_host
 from zap2.server.tls import Certificate
 from zap2.wire.fields import SUBPROTOCOL
 
-
 _CA_USAGE = x509.KeyUsage(
     digital_signature=True,
     content_commitment=False,

@@ -158,6 +158,11 @@ class Relay:
         """How many connections there are now, logged in or not."""
         return len(self._connections)
 
+    @property
+    def online_count(self) -> int:
+        """How many devices are logged in now."""
+        return len(self._services.hub)
+
     # ---------------------------------------------------------------------------------------------- internals
 
     async def _open(self) -> None:

@@ -56,7 +56,7 @@ def test_what_was_rolled_back_was_not_seen() -> None:
     connection.execute("BEGIN")
     seen.add(_key(2), 1_000)
     connection.execute("ROLLBACK")
-    seen.reload()
+    seen.forget()
     assert seen.has(_key(1))
     assert not seen.has(_key(2))
     connection.close()

@@ -11,6 +11,7 @@ nothing may be half done.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import queue
 import sqlite3
@@ -153,7 +154,9 @@ class GroupCommit:
         except Exception as error:
             # Values that were bound to a statement do not occur in SQLite's messages.
             _log.error("the store failed: %s: %s", type(error).__name__, error)
-            if connection.in_transaction:
+            with contextlib.suppress(
+                sqlite3.Error
+            ):  # SQLite may have rolled back by itself, as on a full disk.
                 connection.execute("ROLLBACK")
             self._undone()
             return [StoreFailed("The relay could not store this.")] * len(batch)

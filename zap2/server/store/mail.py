@@ -57,7 +57,7 @@ class Mail:
     def undone(self) -> None:
         """Drop what is remembered, after a rollback."""
         self._forget_mailboxes()
-        self._repetitions.reload()
+        self._repetitions.forget()
 
     def deposit(self, deposit: Deposit) -> Deposited | DepositRefusal:
         mailbox = self._by_address.get((deposit.uid, deposit.device)) or self._load(

@@ -20,22 +20,26 @@ class Repetitions:
     """The dedupe keys of one database."""
 
     def __init__(self) -> None:
-        self._recent: set[bytes] = set()
+        self._recent: set[bytes] | None = None
         self._swept_part = 0
         self._db: sqlite3.Connection
 
     def use(self, connection: sqlite3.Connection) -> None:
         """Work on this connection from now on."""
         self._db = connection
-        self.reload()
+        self.forget()
 
-    def reload(self) -> None:
-        """Read the recent keys again, after a rollback."""
-        self._recent = {key for (key,) in self._db.execute("SELECT dedupe_key FROM sent_recently")}
+    def forget(self) -> None:
+        """Drop what is remembered, after a rollback; it is read again before it is next needed.
+
+        A key that stayed here although its envelope was rolled back would make the next try a repetition, and
+        the message would be lost.
+        """
+        self._recent = None
 
     def has(self, key: bytes) -> bool:
         """Tell whether a deposit with this key was seen."""
-        if key in self._recent:
+        if key in self._loaded():
             return True
         return self._db.execute("SELECT 1 FROM sent WHERE dedupe_key = ?", (key,)).fetchone() is not None
 
@@ -44,18 +48,24 @@ class Repetitions:
         self._db.execute(
             "INSERT INTO sent_recently (dedupe_key, forget_at_s) VALUES (?, ?)", (key, forget_at_s)
         )
-        self._recent.add(key)
+        self._loaded().add(key)
 
     def sweep(self, now_s: int) -> None:
         """Fold if it is time, and forget what is over in the next part; go round and round."""
         execute = self._db.execute
-        if len(self._recent) >= _FOLDED_AT or (self._swept_part == 0 and self._recent):
+        recent = self._loaded()
+        if len(recent) >= _FOLDED_AT or (self._swept_part == 0 and recent):
             execute("INSERT INTO sent SELECT dedupe_key, forget_at_s FROM sent_recently ORDER BY dedupe_key")
             execute("DELETE FROM sent_recently")
-            self._recent.clear()
+            recent.clear()
         first = self._swept_part << 4
         self._swept_part = (self._swept_part + 1) % _PARTS
         execute(
             "DELETE FROM sent WHERE dedupe_key BETWEEN ? AND ? AND forget_at_s <= ?",
             (first.to_bytes(2, "big"), (first | 0xF).to_bytes(2, "big") + b"\xff" * 30, now_s),
         )
+
+    def _loaded(self) -> set[bytes]:
+        if self._recent is None:
+            self._recent = {key for (key,) in self._db.execute("SELECT dedupe_key FROM sent_recently")}
+        return self._recent
