@@ -17,6 +17,7 @@ from zap2.engine.inputs import (
     KeysNotFetched,
     KeysNotPublished,
     KeysPublished,
+    LinkOpened,
     NumberLookedUp,
     NumberNotLookedUp,
     SendAnswered,
@@ -45,6 +46,7 @@ class Account:
     highest_oid: int = -1
     mailbox: list[Mail] = field(default_factory=list)
     seen: set[EnvelopeId] = field(default_factory=set)
+    acknowledged: int = 0
     old_sets: list[bytes] = field(default_factory=list)
 
 
@@ -91,9 +93,17 @@ class SimRelay:
             case _:
                 raise AssertionError(f"no request: {request}")
 
+    def opened(self, uid: Uid) -> Input:
+        """What somebody learns when their link opens. Tokens are delivery numbers here."""
+        account = self.accounts[uid]
+        return LinkOpened(len(account.pairs), account.sid, account.highest_oid, account.acknowledged)
+
     def acknowledge(self, uid: Uid, token: int) -> None:
         """Forget a delivery."""
-        mailbox = self.accounts[uid].mailbox
+        account = self.accounts[uid]
+        mailbox = account.mailbox
+        if any(mail.token == token for mail in mailbox):
+            account.acknowledged = max(account.acknowledged, token)
         mailbox[:] = [mail for mail in mailbox if mail.token != token]
 
     def lie_about_mail(self, payload: bytes) -> bytes:

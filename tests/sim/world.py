@@ -249,8 +249,7 @@ class World:
 
     def _connect(self, person: Person) -> None:
         person.is_online = True
-        account = self.relay.accounts[person.uid]
-        person.answers.append(inputs.LinkOpened(len(account.pairs), account.sid))
+        person.answers.append(self.relay.opened(person.uid))
 
     def _disconnect(self, person: Person) -> None:
         person.is_online = False
@@ -287,7 +286,7 @@ class World:
             return False
         mailbox = self.relay.accounts[person.uid].mailbox
         envelopes = [
-            inputs.ArrivedEnvelope(mail.token, self.relay.lie_about_mail(mail.payload))
+            inputs.ArrivedEnvelope(mail.token, self.relay.lie_about_mail(mail.payload), mail.token)
             for mail in mailbox[: self.rng.randrange(1, 6)]
         ]
         if envelopes and self.rng.random() < self.faults.reorder:
@@ -325,6 +324,19 @@ class World:
         if self.rng.random() < self.faults.restart_relay:
             for everybody in self.people.values():
                 self._disconnect(everybody)
+
+    def snapshot(self, person: Person) -> Connection:
+        """Copy somebody's vault as it is now."""
+        copy = memory_database()
+        person.connection.backup(copy)
+        return copy
+
+    def roll_back(self, person: Person, snapshot: Connection) -> None:
+        """Put an older copy of a vault in the place of the present one, as a restored backup does."""
+        self._crash(person)
+        person.connection = FusedConnection(snapshot)
+        person.store = Store(person.connection)
+        person.engine = Engine(person.store, self.rng.randbytes, SMALL)
 
     def _crash(self, person: Person) -> None:
         """Forget everything but the vault, and start again."""

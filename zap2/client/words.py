@@ -33,6 +33,19 @@ _ALERTS: Final[dict[AlertCode, tuple[NoticeLevel, str]]] = {
         NoticeLevel.WARNING,
         "Messages from {title} are missing: one arrived from further ahead than can be caught up.",
     ),
+    AlertCode.CLONE: (
+        NoticeLevel.SECURITY,
+        "Two copies of your session with {title} are in use: a restored backup, or somebody has copied keys."
+        " The session is being set up anew; ask {title} whether they restored a backup.",
+    ),
+    AlertCode.REPAIRED: (
+        NoticeLevel.INFORMATION,
+        "The session with {title} was set up anew and what was missing is sent again. The safety number is the same.",
+    ),
+    AlertCode.BROKEN: (
+        NoticeLevel.WARNING,
+        "The session with {title} broke too often today. Ask {title} for their state, then repair it by hand.",
+    ),
     AlertCode.UNKNOWN_CONTENT: (
         NoticeLevel.WARNING,
         "{title} sent something that this version of Zap2 cannot show. Upgrading may help.",

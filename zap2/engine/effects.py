@@ -96,6 +96,12 @@ class AlertCode(StrEnum):
     """A number that a contact had belongs to another account now."""
     GAP = "gap"
     """Messages of a contact lie further ahead than the session can skip; some are lost."""
+    CLONE = "clone"
+    """A contact's device, or a copy of it, sent twice from the same place of the session."""
+    REPAIRED = "repaired"
+    """The session with a contact was set up anew; the safety number is the same."""
+    BROKEN = "broken"
+    """The session with a contact had to be set up anew too often."""
     UNKNOWN_CONTENT = "unknown-content"
     """A contact sent something that this version cannot show."""
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from zap2.engine import account, incoming, inputs, outgoing, people, prekeeping, receipts, sealing
+from zap2.engine import account, incoming, inputs, outgoing, people, prekeeping, receipts, repair, sealing
 from zap2.engine.effects import Effect
 from zap2.engine.inputs import Input
 from zap2.engine.memory import Memory
@@ -39,6 +39,7 @@ def _close_link(work: Work, _: inputs.LinkClosed) -> None:
 
 def _pass_time(work: Work, _: inputs.TimePassed) -> None:
     receipts.send_due(work)
+    repair.ask_for_gaps(work)
     sealing.flush(work)
     memory = work.memory
     if any(at_ms <= work.now_ms for at_ms in memory.fetch_again_at_ms.values()):
@@ -49,6 +50,7 @@ def _pass_time(work: Work, _: inputs.TimePassed) -> None:
     if memory.upkeep_due_at_ms <= work.now_ms or 0 < memory.publish_again_at_ms <= work.now_ms:
         memory.upkeep_due_at_ms = work.now_ms + work.policy.upkeep_every_ms
         prekeeping.replenish(work)
+        repair.settle(work)
         work.sessions.forget_retired_before(work.now_ms - work.policy.retired_session_life_ms)
         work.store.sessions.forget_envelopes_before(work.now_ms - work.policy.seen_envelope_life_ms)
 
@@ -63,6 +65,7 @@ _HANDLERS: Final[dict[type, Callable[[Work, Any], None]]] = {
     inputs.Block: people.block,
     inputs.Rename: people.rename,
     inputs.SetVerified: people.set_verified,
+    inputs.Repair: repair.ask,
     inputs.LinkOpened: _open_link,
     inputs.LinkClosed: _close_link,
     inputs.EnvelopesArrived: incoming.receive,

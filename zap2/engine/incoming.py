@@ -18,15 +18,23 @@ from zap2.crypto import (
     is_sealed_setup,
     open_setup,
 )
-from zap2.engine import outgoing, people, prekeeping, receipts
+from zap2.crypto.header import SEALED_HEADER_B
+from zap2.engine import outgoing, people, prekeeping, receipts, repair
 from zap2.engine.effects import Acknowledge, Alert, AlertCode, ConversationUpdated, MessageStored
 from zap2.engine.inputs import ArrivedEnvelope, EnvelopesArrived
 from zap2.engine.work import Work
-from zap2.errors import AuthenticationFailed, CryptoError, ReplayedSetup, TooManySkipped, WireError
+from zap2.errors import (
+    AuthenticationFailed,
+    CryptoError,
+    DuplicateMessage,
+    ReplayedSetup,
+    TooManySkipped,
+    WireError,
+)
 from zap2.ids import MessageId, Uid, conversation_with
 from zap2.vault import settings
 from zap2.vault.rows import MessageRow
-from zap2.wire.content import Profile, Receipt, ReceiptKind, Text, decode_content
+from zap2.wire.content import Profile, Receipt, ReceiptKind, Reset, Text, decode_content
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +48,8 @@ def receive(work: Work, arrived: EnvelopesArrived) -> None:
     for envelope in arrived.envelopes:
         _receive_one(work, envelope)
         work.emit(Acknowledge(envelope.token))
+    highest = max((envelope.number for envelope in arrived.envelopes), default=0)
+    work.store.settings.raise_number(settings.HIGHEST_DELIVERY, highest)
 
 
 def _receive_one(work: Work, envelope: ArrivedEnvelope) -> None:
@@ -64,8 +74,15 @@ def _open(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
                 session, content = entry.session.decrypt(envelope.payload, now_s=work.now_s)
             except TooManySkipped:
                 work.emit(Alert(AlertCode.GAP, entry.peer))
+                repair.suspect(work, entry.peer)
+                raise
+            except DuplicateMessage:
+                _suspect_clone(work, entry.peer, envelope.payload)
                 raise
             work.sessions.advance(entry, session, work.now_ms)
+            _remember_place(work, envelope.payload)
+            if entry.is_repair:
+                repair.confirm(work, entry.peer)
             return _Opened(entry.peer, content)
     raise AuthenticationFailed
 
@@ -83,13 +100,15 @@ def _open_setup(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
     if known is not None:
         session, content = known.session.decrypt(setup.message, now_s=work.now_s)
         work.sessions.advance(known, session, work.now_ms)
+        _remember_place(work, setup.message)
         return _Opened(peer, content)
     session, content = _accept(work, setup, signed[setup.sid])
     if contact is None:
         work.store.contacts.add(peer, state="request", trust="first-use", added_at_ms=work.now_ms)
     work.store.contacts.set_identity(peer, setup.identity.document, setup.identity.document_signature)
     work.store.messages.open_conversation(conversation_with(peer), peer, work.now_ms)
-    work.sessions.add(session, peer, work.now_ms)
+    _remember_place(work, setup.message)
+    work.sessions.add(session, peer, work.now_ms, is_repair=_says_reset(content))
     work.contact_changed(peer)
     prekeeping.replenish(work)
     outgoing.seal_waiting(work, peer)
@@ -114,6 +133,31 @@ def _accept(work: Work, setup: Setup, signed: SignedPrekeySecrets) -> tuple[Sess
     return session, content
 
 
+def _remember_place(work: Work, message: bytes) -> None:
+    """Remember the encrypted header of a message: only its author can make another one for the same place."""
+    work.store.sessions.remember_envelope(_place(message), work.now_ms)
+
+
+def _suspect_clone(work: Work, peer: Uid, message: bytes) -> None:
+    """A place was used before. With the same header it is a message that was changed on its way, and dropped; with
+    another one, two copies of a state exist: a restored backup, or somebody else's.
+    """
+    if not work.store.sessions.has_seen_envelope(_place(message)):
+        work.emit(Alert(AlertCode.CLONE, peer))
+        repair.suspect(work, peer)
+
+
+def _place(message: bytes) -> bytes:
+    return hashlib.sha256(b"header" + message[:SEALED_HEADER_B]).digest()
+
+
+def _says_reset(content: bytes) -> bool:
+    try:
+        return any(isinstance(part, Reset) for part in decode_content(content))
+    except WireError:
+        return False
+
+
 def _take_in(work: Work, opened: _Opened) -> None:
     contact = work.store.contacts.get(opened.peer)
     if contact is None or contact.state == "blocked":
@@ -129,6 +173,9 @@ def _take_in(work: Work, opened: _Opened) -> None:
                 _take_in_text(work, opened.peer, part)
             case Receipt():
                 receipts.take_in(work, opened.peer, part)
+            case Reset():
+                repair.take_in(work, opened.peer, part)
+                outgoing.seal_waiting(work, opened.peer)
             case Profile():
                 people.take_in_profile(work, opened.peer, part)
 
@@ -153,6 +200,11 @@ def _take_in_text(work: Work, peer: Uid, text: Text) -> None:
     )
     # A message that is here already was sent again because its receipt got lost: it is owed one more.
     receipts.owe(work, peer, ReceiptKind.DELIVERED, [MessageId(text.id)])
-    if stored is not None:
+    if stored is None:
+        known = work.store.messages.get(conversation, peer, MessageId(text.id))
+        if known is not None and not known.is_unread:
+            receipts.owe(work, peer, ReceiptKind.READ, [MessageId(text.id)])
+    else:
+        repair.notice_gap(work, peer, text.sequence)
         work.emit(MessageStored(conversation, peer, stored.id))
         work.emit(ConversationUpdated(conversation))

@@ -80,15 +80,31 @@ class SetVerified:
     is_verified: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Set the session with somebody up anew; what they never confirmed is sent again."""
+
+    uid: Uid
+
+
 # -------------------------------------------------------------------------------------- from the transport
 
 
 @dataclass(frozen=True, slots=True)
 class LinkOpened:
-    """Envelopes can go out. `stock` and `highest_sid` are what is published of our prekeys."""
+    """Envelopes can go out.
+
+    Args:
+        stock: one-time pairs that others can still fetch.
+        highest_sid: of our signed sets that were ever published, 0 for none.
+        highest_oid: of our pairs that were ever published, -1 for none.
+        acknowledged: the highest number of a delivery that this account acknowledged, 0 for none.
+    """
 
     stock: int
     highest_sid: int
+    highest_oid: int = -1
+    acknowledged: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,10 +114,11 @@ class LinkClosed:
 
 @dataclass(frozen=True, slots=True)
 class ArrivedEnvelope:
-    """One envelope; `token` is what the transport acknowledges it by."""
+    """One envelope; `token` is what the transport acknowledges it by, `number` its place among all deliveries."""
 
     token: int
     payload: bytes = field(repr=False)
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,6 +217,7 @@ Input = (
     | Block
     | Rename
     | SetVerified
+    | Repair
     | LinkOpened
     | LinkClosed
     | EnvelopesArrived

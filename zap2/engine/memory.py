@@ -24,6 +24,7 @@ class Memory:
     stock: int | None = None
     published_sid: int | None = None
     receipts_due_at_ms: int | None = 0
+    gaps_due_at_ms: int | None = 0
     upkeep_due_at_ms: int = 0
 
     def copy(self) -> Memory:
@@ -39,6 +40,7 @@ class Memory:
             stock=self.stock,
             published_sid=self.published_sid,
             receipts_due_at_ms=self.receipts_due_at_ms,
+            gaps_due_at_ms=self.gaps_due_at_ms,
             upkeep_due_at_ms=self.upkeep_due_at_ms,
         )
 
@@ -53,8 +55,7 @@ class Memory:
     def next_deadline_ms(self) -> int:
         """Give the earliest time at which something here comes due."""
         times = [self.upkeep_due_at_ms]
-        if self.receipts_due_at_ms is not None:
-            times.append(self.receipts_due_at_ms)
+        times.extend(at for at in (self.receipts_due_at_ms, self.gaps_due_at_ms) if at is not None)
         if self.is_link_open:
             times.extend(self.fetch_again_at_ms.values())
             if self.publish_again_at_ms:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zap2.crypto import Identity, OneTimePrekey, PrekeyBundle, SignedPrekeySet, initiate
-from zap2.engine import receipts, sealing, states
+from zap2.engine import receipts, repair, sealing, states
 from zap2.engine.effects import (
     Alert,
     AlertCode,
@@ -92,7 +92,10 @@ def answer_send(work: Work, answer: SendAnswered) -> None:
 
 
 def request_keys(work: Work) -> None:
-    """Ask for the keys of everybody for whom messages wait."""
+    """Ask for the keys of everybody for whom messages wait, or whose session is to be repaired."""
+    for peer in work.store.contacts.with_session_state(repair.REPAIRING):
+        if repair.is_wanted(work, peer):
+            _fetch_keys(work, peer)
     for peer in work.store.outbox.peers_waited_for():
         seal_waiting(work, peer)
 
@@ -105,9 +108,10 @@ def use_keys(work: Work, fetched: KeysFetched) -> None:
     peer = fetched.uid
     work.memory.fetching.discard(peer)
     contact = work.store.contacts.get(peer)
-    if contact is None or not work.store.outbox.waiting_for(peer):
+    is_repair = repair.is_wanted(work, peer)
+    if contact is None or not (is_repair or work.store.outbox.waiting_for(peer)):
         return
-    if work.sessions.for_sending(peer) is None:
+    if is_repair or work.sessions.for_sending(peer) is None:
         try:
             bundle = _check_keys(fetched, contact.lowest_sid, work.now_s)
             session = initiate(work.keys, bundle, now_s=work.now_s, rng=work.rng)
@@ -117,9 +121,14 @@ def use_keys(work: Work, fetched: KeysFetched) -> None:
             return
         work.store.contacts.set_identity(peer, fetched.document, fetched.document_signature)
         work.store.contacts.raise_lowest_sid(peer, bundle.signed_set.sid)
-        work.sessions.add(session, peer, work.now_ms)
+        reset = repair.reset_for(work, peer)
+        work.sessions.add(session, peer, work.now_ms, is_repair=is_repair)
         work.contact_changed(peer)
+        if is_repair:
+            sealing.seal(work, peer, [reset])
+            repair.send_again(work, peer, from_sequence=repair.NOTHING_MISSING)
     seal_waiting(work, peer)
+    sealing.flush(work)
 
 
 def do_without_keys(work: Work, answer: KeysNotFetched) -> None:
@@ -131,6 +140,7 @@ def do_without_keys(work: Work, answer: KeysNotFetched) -> None:
         wait_ms = failure.retry_after_ms or work.policy.fetch_again_ms
         work.memory.fetch_again_at_ms[peer] = work.now_ms + wait_ms
         return
+    repair.give_up(work, peer)
     for row in work.store.outbox.waiting_for(peer):
         work.store.outbox.stop_waiting(row.number)
         sealing.promote(work, row.conversation, row.message, states.FAILED, sealing.ACCOUNT_GONE)

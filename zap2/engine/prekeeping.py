@@ -14,13 +14,13 @@ from zap2.crypto import (
     OneTimePrekeySecrets,
     SignedPrekeySecrets,
 )
+from zap2.engine import repair
 from zap2.engine.effects import PublishKeys
 from zap2.engine.inputs import KeysNotPublished, KeysPublished, LinkOpened, StockReported
 from zap2.engine.work import MS_PER_S, Work
 from zap2.vault import settings
 
 _MAX_PAIRS_AT_ONCE: Final = 100
-_JUMP: Final = 10_000
 
 
 def open_link(work: Work, opened: LinkOpened) -> None:
@@ -28,11 +28,19 @@ def open_link(work: Work, opened: LinkOpened) -> None:
     work.memory.stock = opened.stock
     work.memory.published_sid = opened.highest_sid
     work.memory.publish_again_at_ms = 0
-    ahead = opened.highest_sid - work.store.settings.get_number(settings.NEXT_SID)
-    if ahead > 0:
-        # A younger copy of this vault published these; a set of ours must come after them.
-        work.store.settings.take_numbers(settings.NEXT_SID, ahead)
+    counters = work.store.settings
+    is_older_copy = opened.acknowledged > counters.get_number(settings.HIGHEST_DELIVERY)
+    if opened.highest_sid > counters.get_number(settings.NEXT_SID):
+        is_older_copy = True
+        counters.raise_number(settings.NEXT_SID, opened.highest_sid)
         make_signed_set(work)
+    if opened.highest_oid > counters.get_number(settings.NEXT_OID):
+        is_older_copy = True
+        counters.raise_number(settings.NEXT_OID, opened.highest_oid)
+    if is_older_copy:
+        # A younger copy of this vault has worked with the transport: a backup was put back.
+        counters.raise_number(settings.HIGHEST_DELIVERY, opened.acknowledged)
+        repair.distrust_all(work)
     replenish(work)
 
 
@@ -78,9 +86,6 @@ def confirm_published(work: Work, answer: KeysPublished) -> None:
         work.memory.published_sid = answer.sid
         work.store.prekeys.mark_signed_set_published(answer.sid)
     work.store.prekeys.mark_one_time_published(answer.oids)
-    if answer.stock < len(answer.oids):
-        # Ids that were published before are passed over: a younger copy of this vault used them.
-        work.store.settings.take_numbers(settings.NEXT_OID, _JUMP)
     replenish(work)
 
 

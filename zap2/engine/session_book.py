@@ -1,12 +1,13 @@
 """Which session to use with whom.
 
 With one person there is at most one session to send on, and at most one archived session that only receives.
-Two rules decide when a second session appears (docs/protocol.md, "Collision"):
+Three rules decide when a second session appears (docs/protocol.md, "Collision"):
 
 - both sides set up at once: both send on the session with the smaller id, whatever arrived first;
-- the same side sets up again: it has lost the earlier session, so the new one takes its place.
+- the same side sets up again: it has lost the earlier session, so the new one takes its place;
+- a repair takes the place of a session that works, whoever set that up.
 
-The loser only receives, and is forgotten when its life as an archive is over.
+The loser only receives, and is forgotten once nothing came on it for a while.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ class Entry:
     session: Session
     peer: Uid
     is_receive_only: bool
+    is_repair: bool
     created_at_ms: int
     used_at_ms: int
     retired_at_ms: int | None
@@ -43,6 +45,7 @@ class SessionBook:
                 Session.decode(row.state),
                 row.peer,
                 row.is_receive_only,
+                row.is_repair,
                 row.created_at_ms,
                 row.used_at_ms,
                 row.retired_at_ms,
@@ -61,6 +64,7 @@ class SessionBook:
                     entry.peer,
                     entry.session.encode(),
                     entry.is_receive_only,
+                    entry.is_repair,
                     entry.created_at_ms,
                     entry.used_at_ms,
                     entry.retired_at_ms,
@@ -99,13 +103,14 @@ class SessionBook:
         """Keep the state after a message."""
         self._put(replace(entry, session=session, used_at_ms=now_ms))
 
-    def add(self, session: Session, peer: Uid, now_ms: int) -> None:
+    def add(self, session: Session, peer: Uid, now_ms: int, *, is_repair: bool) -> None:
         """Add a session that was just set up, by either side, and settle which one sends."""
         current = self.for_sending(peer)
         is_loser = (
             current is not None
             and current.session.is_initiator != session.is_initiator
             and current.session.session_id < session.session_id
+            and not (is_repair and current.session.is_confirmed)
         )
         for archived in [e for e in self.by_recency() if e.peer == peer and e.is_receive_only]:
             self._remove(archived)
@@ -116,6 +121,7 @@ class SessionBook:
                 session,
                 peer,
                 is_receive_only=is_loser,
+                is_repair=is_repair,
                 created_at_ms=now_ms,
                 used_at_ms=now_ms,
                 retired_at_ms=now_ms if is_loser else None,
@@ -123,9 +129,9 @@ class SessionBook:
         )
 
     def forget_retired_before(self, at_ms: int) -> None:
-        """Forget archived sessions that were retired before a time."""
+        """Forget archived sessions on which nothing has come since a time."""
         for entry in list(self.by_recency()):
-            if entry.retired_at_ms is not None and entry.retired_at_ms < at_ms:
+            if entry.retired_at_ms is not None and max(entry.retired_at_ms, entry.used_at_ms) < at_ms:
                 self._remove(entry)
 
     def _put(self, entry: Entry) -> None:

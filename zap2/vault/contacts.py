@@ -10,7 +10,8 @@ from zap2.vault.sql import Connection, Row, Value
 
 _COLUMNS: Final = (
     "uid, state, trust, document, document_signature, own_name, profile_name, number, claimed_number, added_at_ms,"
-    " lowest_sid, next_sequence, is_profile_acknowledged"
+    " lowest_sid, next_sequence, is_profile_acknowledged, session_state, gap_since_ms,"
+    " gap_asked_for"
 )
 
 
@@ -90,6 +91,47 @@ class ContactStore:
         """Record that a contact holds our profile."""
         self._set(uid, "is_profile_acknowledged", 1)
 
+    def set_session_state(self, uid: Uid, state: str) -> None:
+        """Record fine, suspect, repairing, repaired or broken."""
+        self._set(uid, "session_state", state)
+
+    def with_session_state(self, state: str) -> list[Uid]:
+        """Give everybody whose session is in a state."""
+        rows = self._connection.execute("SELECT uid FROM contact WHERE session_state = ?", (state,))
+        return [Uid(row[0]) for row in rows]
+
+    def set_gap_since(self, uid: Uid, at_ms: int | None) -> None:
+        """Remember since when a contact's messages are incomplete; None forgets it."""
+        self._set(uid, "gap_since_ms", at_ms)
+
+    def with_gap(self) -> list[ContactRow]:
+        """Give the contacts whose messages are incomplete."""
+        sql = f"SELECT {_COLUMNS} FROM contact WHERE gap_since_ms IS NOT NULL"
+        return [_contact(row) for row in self._connection.execute(sql)]
+
+    def ask_for_gap(self, uid: Uid, sequence: int) -> None:
+        """Remember that a missing message was asked for, so that it is asked for once."""
+        self._set(uid, "gap_asked_for", sequence)
+
+    def skip_sequences(self, uid: Uid, next_sequence: int) -> None:
+        """See to it that own messages are numbered from `next_sequence` on at least."""
+        self._connection.execute(
+            "UPDATE contact SET next_sequence = max(next_sequence, ?) WHERE uid = ?", (next_sequence, uid)
+        )
+
+    def record_repair(self, uid: Uid, at_ms: int) -> None:
+        """Remember that a repair was begun."""
+        self._connection.execute("INSERT INTO repair (peer, at_ms) VALUES (?, ?)", (uid, at_ms))
+
+    def count_repairs(self, uid: Uid, since_ms: int) -> int:
+        """Count the repairs that were begun since a time."""
+        sql = "SELECT count(*) FROM repair WHERE peer = ? AND at_ms > ?"
+        return int(self._connection.execute(sql, (uid, since_ms)).fetchone()[0])
+
+    def forget_repairs_before(self, at_ms: int) -> None:
+        """Forget repairs that no limit looks at any more."""
+        self._connection.execute("DELETE FROM repair WHERE at_ms <= ?", (at_ms,))
+
     def take_sequence(self, uid: Uid) -> int:
         """Give the number of the next own message to this contact and count it."""
         row = self._connection.execute(
@@ -104,4 +146,5 @@ class ContactStore:
 
 
 def _contact(row: Row) -> ContactRow:
-    return ContactRow(*(*row[:-1], bool(row[-1])))
+    *fields, is_profile_acknowledged, session_state, gap_since_ms, gap_asked_for = row
+    return ContactRow(*(*fields, bool(is_profile_acknowledged), session_state, gap_since_ms, gap_asked_for))

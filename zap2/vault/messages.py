@@ -125,6 +125,40 @@ class MessageStore:
         ).fetchall()
         return [_message(row) for row in rows]
 
+    def first_missing(self, conversation: ConversationId, author: Uid) -> int:
+        """Give the sequence of the first message of an author that is not here, above the first one that is."""
+        row = self._connection.execute(
+            "SELECT m.sequence + 1 FROM message m WHERE m.conversation = ? AND m.author = ? AND NOT EXISTS"
+            " (SELECT 1 FROM message n WHERE n.conversation = m.conversation AND n.author = m.author"
+            " AND n.sequence = m.sequence + 1) ORDER BY m.sequence LIMIT 1",
+            (conversation, author),
+        ).fetchone()
+        return 0 if row is None else int(row[0])
+
+    def has_sequence(self, conversation: ConversationId, author: Uid, sequence: int) -> bool:
+        """Say whether an author's message with a sequence is here."""
+        sql = "SELECT 1 FROM message WHERE conversation = ? AND author = ? AND sequence = ?"
+        return self._connection.execute(sql, (conversation, author, sequence)).fetchone() is not None
+
+    def highest_sequence(self, conversation: ConversationId, author: Uid) -> int:
+        """Give the highest sequence of an author's messages, -1 without any."""
+        row = self._connection.execute(
+            "SELECT coalesce(max(sequence), -1) FROM message WHERE conversation = ? AND author = ?",
+            (conversation, author),
+        ).fetchone()
+        return int(row[0])
+
+    def to_send_again(
+        self, conversation: ConversationId, author: Uid, *, from_sequence: int, since_ms: int, limit: int
+    ) -> list[MessageId]:
+        """Give own messages since a time that their reader never confirmed, or that it says are missing, in order."""
+        rows = self._connection.execute(
+            "SELECT id FROM message WHERE conversation = ? AND author = ? AND sent_at_ms >= ?"
+            " AND (state IN ('queued', 'sent') OR sequence >= ?) AND state != 'failed' ORDER BY sequence LIMIT ?",
+            (conversation, author, since_ms, from_sequence, limit),
+        )
+        return [MessageId(row[0]) for row in rows]
+
     def set_state(
         self,
         conversation: ConversationId,

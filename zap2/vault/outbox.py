@@ -34,6 +34,11 @@ class OutboxStore:
         )
         return [WaitingRow(*row) for row in rows]
 
+    def is_waiting(self, message: MessageId) -> bool:
+        """Say whether a message waits for a session."""
+        sql = "SELECT 1 FROM waiting WHERE message = ?"
+        return self._connection.execute(sql, (message,)).fetchone() is not None
+
     def peers_waited_for(self) -> list[Uid]:
         """Give everybody with whom a session is needed."""
         rows = self._connection.execute("SELECT peer FROM waiting GROUP BY peer ORDER BY min(number)")

@@ -24,6 +24,9 @@ class ContactRow:
     lowest_sid: int
     next_sequence: int
     is_profile_acknowledged: bool
+    session_state: str
+    gap_since_ms: int | None
+    gap_asked_for: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,7 @@ class SessionRow:
     peer: Uid
     state: bytes = field(repr=False)
     is_receive_only: bool
+    is_repair: bool
     created_at_ms: int
     used_at_ms: int
     retired_at_ms: int | None

@@ -27,7 +27,11 @@ CREATE TABLE contact (
     added_at_ms             INTEGER NOT NULL,
     lowest_sid              INTEGER NOT NULL DEFAULT 0,
     next_sequence           INTEGER NOT NULL DEFAULT 0,
-    is_profile_acknowledged INTEGER NOT NULL DEFAULT 0
+    is_profile_acknowledged INTEGER NOT NULL DEFAULT 0,
+    session_state           TEXT NOT NULL DEFAULT 'fine'
+                            CHECK (session_state IN ('fine', 'suspect', 'repairing', 'repaired', 'broken')),
+    gap_since_ms            INTEGER,
+    gap_asked_for           INTEGER NOT NULL DEFAULT -1
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX contact_by_number ON contact (number);
 
@@ -63,11 +67,18 @@ CREATE TABLE session (
     peer            BLOB NOT NULL,
     state           BLOB NOT NULL,
     is_receive_only INTEGER NOT NULL,
+    is_repair       INTEGER NOT NULL,
     created_at_ms   INTEGER NOT NULL,
     used_at_ms      INTEGER NOT NULL,
     retired_at_ms   INTEGER
 ) STRICT;
 CREATE INDEX session_by_peer ON session (peer);
+
+CREATE TABLE repair (
+    peer  BLOB NOT NULL,
+    at_ms INTEGER NOT NULL
+) STRICT;
+CREATE INDEX repair_by_peer ON repair (peer, at_ms);
 
 CREATE TABLE signed_prekey (
     sid           INTEGER PRIMARY KEY,

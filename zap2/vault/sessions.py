@@ -7,7 +7,7 @@ from typing import Final
 from zap2.vault.rows import SessionRow
 from zap2.vault.sql import Connection, Row
 
-_COLUMNS: Final = "id, peer, state, is_receive_only, created_at_ms, used_at_ms, retired_at_ms"
+_COLUMNS: Final = "id, peer, state, is_receive_only, is_repair, created_at_ms, used_at_ms, retired_at_ms"
 
 
 class SessionStore:
@@ -24,7 +24,7 @@ class SessionStore:
     def put(self, session: SessionRow) -> None:
         """Add a session, or replace its state."""
         self._connection.execute(
-            f"INSERT INTO session ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)"
+            f"INSERT INTO session ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET state = excluded.state, is_receive_only = excluded.is_receive_only,"
             " used_at_ms = excluded.used_at_ms, retired_at_ms = excluded.retired_at_ms",
             (
@@ -32,6 +32,7 @@ class SessionStore:
                 session.peer,
                 session.state,
                 session.is_receive_only,
+                session.is_repair,
                 session.created_at_ms,
                 session.used_at_ms,
                 session.retired_at_ms,
@@ -72,5 +73,5 @@ class SessionStore:
 
 
 def _session(row: Row) -> SessionRow:
-    session, peer, state, is_receive_only, *times = row
-    return SessionRow(session, peer, state, bool(is_receive_only), *times)
+    session, peer, state, is_receive_only, is_repair, *times = row
+    return SessionRow(session, peer, state, bool(is_receive_only), bool(is_repair), *times)

@@ -11,6 +11,7 @@ NAME: Final = "name"
 NUMBER: Final = "number"
 NEXT_SID: Final = "next-sid"
 NEXT_OID: Final = "next-oid"
+HIGHEST_DELIVERY: Final = "highest-delivery"
 DROPPED: Final = "dropped-envelopes"
 NOTES_SEQUENCE: Final = "notes-sequence"
 
@@ -48,6 +49,11 @@ class SettingStore:
     def get_number(self, name: str) -> int:
         """Give a counter, 0 when it was never set."""
         return int.from_bytes(self.get(name) or b"", "big")
+
+    def raise_number(self, name: str, number: int) -> None:
+        """See to it that a counter is at least at `number`."""
+        if number > self.get_number(name):
+            self.put(name, number.to_bytes(8, "big"))
 
     def take_numbers(self, name: str, count: int) -> range:
         """Reserve `count` numbers of a counter that never goes back; the first one ever is 1."""

@@ -73,7 +73,18 @@ class Profile(_Part, frozen=True, tag=3):
         return "Profile()"
 
 
-Part = Text | Receipt | Profile
+class Reset(_Part, frozen=True, tag=4):
+    """The session of this content takes the place of `session`, which its sender cannot use any more.
+
+    `received` is the sequence of the first of the reader's texts that the sender is missing: it, and what follows,
+    should be sent again.
+    """
+
+    session: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    received: _Sequence
+
+
+Part = Text | Receipt | Profile | Reset
 _Parts = Annotated[tuple[Part, ...], msgspec.Meta(min_length=1, max_length=MAX_PARTS)]
 
 _encoder = msgspec.msgpack.Encoder()
