@@ -144,6 +144,11 @@ class _Server:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
+    def pin(self, cpu: int) -> None:
+        """Keep all of its threads on one core."""
+        for thread in Path(f"/proc/{self.process.pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), {cpu})
+
     def rss_kib(self) -> int:
         status = Path(f"/proc/{self.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0])
@@ -231,6 +236,11 @@ async def _idle_cost_kib(server: _Server, connections: int) -> float:
 async def _compare(pairs: int, in_flight: int, rounds: int, run_s: float, idle: int) -> None:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         relay, forwarding = _Server("--relay", folder), _Server("--forwarding")
+        first, *others = sorted(os.sched_getaffinity(0))
+        if others:  # The generator on a core of its own, the servers, which take turns, on another.
+            os.sched_setaffinity(0, {first})
+            for server in (relay, forwarding):
+                server.pin(others[-1])
         try:
             people = [await new_person(relay.port, NUMBERS[n]) for n in range(2 * pairs)]
             results: dict[str, list[tuple[float, float]]] = {_RELAY: [], _FORWARDING: []}
