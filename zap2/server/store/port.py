@@ -1,4 +1,4 @@
-"""What the relay asks of a store. One contract suite (tests/contract/test_relay_store.py) runs against each.
+"""What the relay asks of a store. One contract suite (tests/contract/test_relay_store*.py) runs against each.
 
 A call returns, or calls back in the event loop's thread, after its effect is as durable as the store is. Calls
 take effect in the order in which they were made, and callbacks come in that order; the delivery of mail relies on
