@@ -180,9 +180,13 @@ def test_huge_counters_of_the_peer_cost_no_hmac_either(
     assert not hmac_calls
 
 
-def test_gap_of_a_thousand_is_read_and_one_more_is_refused() -> None:
-    """The bound is exact, in one chain."""
+@pytest.mark.parametrize("is_chain_known", [False, True])
+def test_gap_of_a_thousand_is_read_and_one_more_is_refused(is_chain_known: bool) -> None:
+    """The bound is exact, at the beginning of a chain and within it."""
     at_alice, at_bob, rng = confirmed()
+    if is_chain_known:
+        at_alice, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_bob, _ = at_bob.decrypt(payload, now_s=NOW_S)
     at_alice, payloads = _send_many(at_alice, 1002, rng)
     with unchanged(at_bob), pytest.raises(TooManySkipped):
         at_bob.decrypt(payloads[1001], now_s=NOW_S)

@@ -195,6 +195,15 @@ def test_changed_sealed_setup_does_not_open(at: int) -> None:
         _open(bob, bytes(payload))
 
 
+@pytest.mark.parametrize("size_b", [0, 1, 5, 512, 2048, 4095, 4097])
+def test_setup_of_another_size_is_malformed(size_b: int) -> None:
+    """Only the sizes from 4096 bytes on get as far as the seal."""
+    alice, bob = new_person(1), new_person(2)
+    payload = (_first_payload(alice, bob) + bytes(100))[:size_b]
+    with pytest.raises(Malformed):
+        _open(bob, payload)
+
+
 def test_setup_with_other_prekeys_than_it_names_is_refused() -> None:
     """Neither a pair too many nor one too few."""
     alice, bob = new_person(1), new_person(2)
