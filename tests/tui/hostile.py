@@ -59,7 +59,7 @@ async def main() -> None:
         await until(pilot, lambda: MARK in screen_text(app))
         say_everything(stage)
         await until(pilot, lambda: "Security" in screen_text(app))
-        await pilot.press("enter")
+        await pilot.press("f8")
         for key in ("f2", "f4", "f3", "f1"):
             depth = len(app.screen_stack)
             await pilot.press(key)

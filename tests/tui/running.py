@@ -32,8 +32,8 @@ def app_for(
     hosting: str | None = None,
     default_relay: str | None = None,
 ) -> Zap2App:
-    """Make the app: open at once, or behind `entrance`."""
-    return Zap2App(
+    """Make the app without motion: open at once, or behind `entrance`."""
+    app = Zap2App(
         entrance or StageEntrance(client),
         opened=None if entrance else client,
         clock=(clock or StoppedClock()).clock(),
@@ -41,6 +41,8 @@ def app_for(
         hosting=hosting,
         default_relay=default_relay,
     )
+    app.animation_level = "none"
+    return app
 
 
 @asynccontextmanager
@@ -100,11 +102,13 @@ def screen_text(app: App[Any]) -> str:
     return "\n".join(strip.text.rstrip() for strip in screen_strips(app))
 
 
-def freeze(app: Zap2App) -> None:
-    """Stop everything that changes by itself."""
-    for field in app.screen.query("Input, TextArea"):
-        assert isinstance(field, Input | TextArea)
-        field.cursor_blink = False
+async def settled(pilot: Driver, app: Zap2App) -> str:
+    """Give the dump of the screen once it does not change any more."""
+    before, now = "", dump(app)
+    while now != before:
+        await pilot.pause(0.06)
+        before, now = now, dump(app)
+    return now
 
 
 def dump(app: Zap2App) -> str:

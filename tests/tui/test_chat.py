@@ -189,7 +189,7 @@ async def test_answering_a_request_accepts_it() -> None:
 
 
 async def test_security_notice_stays_until_dismissed() -> None:
-    """Guards that nobody misses a changed key, and that the keyboard gets back to writing."""
+    """Guards that nobody misses a changed key, and that an Enter meant for a message does not dismiss it."""
     client = StageClient()
     client.add_person("Ada")
     app = app_for(client)
@@ -198,9 +198,13 @@ async def test_security_notice_stays_until_dismissed() -> None:
             client.notice(Notice(NoticeLevel.SECURITY, code, f"Something about {code}."))
         await until(pilot, lambda: "Something about key-changed." in screen_text(app))
         assert "(and 1 more)" in screen_text(app)
+        await write(pilot, "hello")
         await pilot.press("enter")
+        await until(pilot, lambda: len(client.called("send_text")) == 1)
+        assert "Something about key-changed." in screen_text(app)
+        await pilot.press("f8")
         await until(pilot, lambda: "Something about relay-key." in screen_text(app))
-        await pilot.press("enter")
+        await pilot.click("#notice-dismiss")
         await until(pilot, lambda: not app.screen.query_one(NoticeBar).display)
         await until(pilot, lambda: app.screen.query_one(Composer).has_focus)
 

@@ -88,7 +88,7 @@ async def test_contact_is_renamed_and_blocked_after_a_question() -> None:
         await until(pilot, lambda: isinstance(app.screen, ContactScreen))
         await until(pilot, lambda: "+44 20 7946 0018" in screen_text(app))
         app.screen.query_one("#rename", Input).focus()
-        await write(pilot, " L.")
+        await write(pilot, "Ada L.")
         await pilot.press("enter")
         await until(pilot, lambda: client.views[ada].title == "Ada L.")
         await pilot.click("#block")

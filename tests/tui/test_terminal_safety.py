@@ -75,7 +75,6 @@ async def test_painted_rows_are_clean_everywhere() -> None:
         hostile.say_everything(stage)
         await until(pilot, lambda: screen_text(app).count(hostile.MARK) >= 6)
         check()
-        await pilot.press("enter")
         for key, kind in (("f2", ContactScreen), ("f4", SafetyNumberScreen), ("f3", AddressScreen)):
             await pilot.press(key)
             await until(pilot, lambda kind=kind: isinstance(app.screen, kind))  # type: ignore[misc]  # mypy cannot infer a lambda with a default

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from textual.color import Color
 from textual.theme import Theme
+from textual.widgets import Input, TextArea
 
 from tests.tui.running import app_for, running, screen_strips, screen_text, until
 from tests.tui.seeds import furnished
@@ -66,17 +67,21 @@ async def test_everything_on_the_screens_can_be_read() -> None:
     client, ada = furnished()
     client.write(ada, "not gone", state=MessageState.FAILED, failure="The mailbox is full.", tell=False)
     app = app_for(client)
-    async with running(app, (100, 40)) as pilot:
+    async with running(app, (90, 30)) as pilot:
         client.notice(Notice(NoticeLevel.SECURITY, "x", "A key changed."))
         client.notice(Notice(NoticeLevel.WARNING, "y", "Prekeys run low."))
         client.set_link(LinkView(LinkState.OFFLINE, "no answer", 5.0))
         await until(pilot, lambda: "Prekeys" in screen_text(app))
-        for key in ("f6", "f6", "escape", "f3"):
+        for theme, key in zip(themes.LABELS, ("f6", "f6", "escape", "f6"), strict=True):
             await pilot.press(key)
-            for theme in themes.LABELS:
-                app.theme = theme
-                await pilot.pause()
-                assert unreadable(app, only_front=key == "f3") == [], (theme, key)
+            app.theme = theme
+            await pilot.pause()
+            assert unreadable(app) == [], (theme, key)
+        await pilot.press("f3")
+        for theme in themes.LABELS:
+            app.theme = theme
+            await pilot.pause()
+            assert unreadable(app, only_front=True) == [], theme
 
 
 async def test_the_entrance_can_be_read() -> None:
@@ -109,3 +114,13 @@ async def test_no_color_paints_no_colour(monkeypatch: pytest.MonkeyPatch) -> Non
         }
         assert colours <= {"default"}
         assert any("┏━ Zap2" in strip.text for strip in strips)
+
+
+async def test_without_motion_the_cursor_does_not_blink() -> None:
+    """Guards reduced motion for both kinds of field."""
+    client, _ = furnished()
+    app = app_for(client)
+    async with running(app) as pilot:
+        assert app.screen.query_one(TextArea).cursor_blink is False
+        await pilot.press("ctrl+n")
+        await until(pilot, lambda: app.screen.query_one("#number", Input).cursor_blink is False)

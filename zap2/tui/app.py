@@ -6,12 +6,13 @@ import asyncio
 from collections.abc import Sequence
 from typing import ClassVar
 
-from textual import on
+from textual import events, on
 from textual.app import App
 from textual.binding import Binding, BindingType
 from textual.command import CommandPalette
 from textual.filter import ANSIToTruecolor, LineFilter, NoColor
 from textual.message import Message
+from textual.widgets import Input, TextArea
 
 from zap2.client.api import Client, Entrance
 from zap2.errors import Zap2Error
@@ -141,6 +142,12 @@ class Zap2App(App[None]):
         self.notify(error_words(message.error), severity="error", timeout=10, markup=False)
 
     # Everywhere
+
+    @on(events.DescendantFocus)
+    def _steady_cursor(self, event: events.DescendantFocus) -> None:
+        """Blink no cursor where no motion is wanted (TEXTUAL_ANIMATIONS=none)."""
+        if self.animation_level == "none" and isinstance(event.widget, Input | TextArea):
+            event.widget.cursor_blink = False
 
     def action_explain(self) -> None:
         """Explain what is focused."""

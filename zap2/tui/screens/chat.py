@@ -74,6 +74,8 @@ class ChatScreen(Screen[None]):
         bind("ctrl+up,alt+up", "beside(-1)", "Conversation above", "chat.previous", priority=True),
         bind("ctrl+down,alt+down", "beside(1)", "Conversation below", "chat.next", priority=True),
         bind("f5", "reconnect", "Connect now", "chat.reconnect"),
+        bind("f8", "dismiss_notice", "Security notice was read", "chat.dismiss-notice"),
+        bind("ctrl+end", "newest", "Newest message", "chat.newest"),
     ]
 
     class Listed(Message):
@@ -170,9 +172,7 @@ class ChatScreen(Screen[None]):
     def _notice(self, notice: Notice) -> None:
         if notice.level is NoticeLevel.SECURITY:
             self.query_one(NoticeBar).add(notice)
-            if self.app.screen is self:
-                self.query_one(NoticeButton).focus()
-            else:
+            if self.app.screen is not self:
                 self.app.notify(notice.text, title="Security", severity="error", timeout=20, markup=False)
         else:
             is_warning = notice.level is NoticeLevel.WARNING
@@ -180,9 +180,18 @@ class ChatScreen(Screen[None]):
                 notice.text, severity="warning" if is_warning else "information", timeout=8, markup=False
             )
 
+    def action_dismiss_notice(self) -> None:
+        """Say that the security notice was read. It never takes the focus: an Enter meant for a message counts not."""
+        self.query_one(NoticeBar).dismiss()
+
     @on(NoticeBar.Emptied)
     def _notices_read(self) -> None:
-        self.action_back()
+        if self.focused is None or isinstance(self.focused, NoticeButton):
+            self.action_back()
+
+    def action_newest(self) -> None:
+        """Go to the newest message."""
+        self.pane.transcript.action_newest()
 
     def _show_list(self) -> None:
         self.list.show(self.inbox.listed(), self.pane.conversation)

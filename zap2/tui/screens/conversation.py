@@ -226,7 +226,7 @@ class ConversationPane(Container):
     def _below(self, message: Transcript.Below) -> None:
         below = self.query_one("#below", Static)
         below.display = message.count > 0
-        below.update(f"↓ {plural(message.count, 'new message', 'new messages')} · End")
+        below.update(f"↓ {plural(message.count, 'new message', 'new messages')} · Ctrl+End")
 
     def on_click(self, event: object) -> None:
         """A click on the mark of new messages goes to them."""

@@ -29,7 +29,7 @@ class NoticeBar(Vertical):
     def compose(self) -> ComposeResult:
         """Make the text and the button."""
         yield Static("", id="notice-text", markup=False)
-        yield NoticeButton("I have read this", id="notice-dismiss", compact=True)
+        yield NoticeButton("I have read this (F8)", id="notice-dismiss", compact=True)
 
     def on_mount(self) -> None:
         """Hide while there is nothing to say."""
@@ -54,8 +54,12 @@ class NoticeBar(Vertical):
             self.query_one("#notice-text", Static).update(f"! Security: {self._notices[0].text}{after}")
 
     @on(Button.Pressed, "#notice-dismiss")
-    def _dismiss(self, event: Button.Pressed) -> None:
+    def _pressed(self, event: Button.Pressed) -> None:
         event.stop()
+        self.dismiss()
+
+    def dismiss(self) -> None:
+        """The notice that is shown was read."""
         if self._notices:
             self._notices.pop(0)
         self._show()
@@ -68,8 +72,8 @@ class NoticeButton(Button):
 
     EXPLANATION = (
         "A security notice",
-        "Something happened that may concern your safety. It stays here until you say that you have read it "
-        "(Enter).",
+        "Something happened that may concern your safety. It stays here until you say that you have read it: "
+        "F8 from anywhere, or Enter on this button.",
     )
 
 
