@@ -50,7 +50,7 @@ def _message(
     )
 
 
-MESSAGES = st.builds(
+APART = st.builds(
     _message,
     st.integers(min_value=1, max_value=60),
     TEXTS,
@@ -58,6 +58,15 @@ MESSAGES = st.builds(
     st.integers(min_value=0, max_value=4000),
     st.sampled_from(["ada", "grace", "雪"]),
 )
+CROWDED = st.builds(
+    _message,
+    st.integers(min_value=1, max_value=5),
+    st.sampled_from(["ok", "a few words more"]),
+    st.sampled_from([None, MessageState.SENT, MessageState.READ]),
+    st.integers(min_value=0, max_value=3),
+    st.just("ada"),
+)
+MESSAGES = st.one_of(APART, CROWDED)
 ACTIONS = st.lists(
     st.one_of(
         st.tuples(st.just("put"), MESSAGES),
