@@ -6,6 +6,7 @@ and by the pairs that we know to be used, and the smaller count decides.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Final
 
 from zap2.crypto import (
@@ -101,8 +102,8 @@ def _rotate(work: Work) -> None:
     newest_age_ms = work.now_ms - signed_sets[0].created_at_ms if signed_sets else None
     if newest_age_ms is None or newest_age_ms >= SIGNED_PREKEY_ROTATION_S * MS_PER_S:
         make_signed_set(work)
-    for row in signed_sets[1:]:
-        if work.now_ms - row.created_at_ms >= SIGNED_PREKEY_KEPT_S * MS_PER_S:
+    for newer, row in pairwise(signed_sets):
+        if work.now_ms - newer.created_at_ms >= SIGNED_PREKEY_KEPT_S * MS_PER_S:
             work.store.prekeys.remove_signed_set(row.sid)
 
 
