@@ -19,7 +19,7 @@ from typing import Final
 import pyte
 
 PATIENCE_S: Final = 60.0
-_STEP_S: Final = 0.1
+_STEP_S: Final = 0.25
 
 ENTER: Final = "\r"
 TAB: Final = "\t"
@@ -51,7 +51,7 @@ class Terminal:
             stdin=theirs,
             stdout=theirs,
             stderr=theirs,
-            env={**environment, "TERM": "xterm-256color", "COLORTERM": "truecolor"},
+            env={**_without_size(environment), "TERM": "xterm-256color", "COLORTERM": "truecolor"},
             start_new_session=True,
         )
         os.close(theirs)
@@ -92,6 +92,14 @@ class Terminal:
                 raise AssertionError(f"the program ended before it showed {what}; the screen:\n{self.text}")
         return self.text
 
+    def settle(self, patience_s: float = PATIENCE_S) -> None:
+        """Wait until the program answered what was typed: it writes something, and then nothing for a moment."""
+        give_up_at = time.monotonic() + patience_s
+        while not self._read() and time.monotonic() < give_up_at:
+            pass
+        while self._read():
+            pass
+
     def wait_for_end(self, patience_s: float = PATIENCE_S) -> int:
         """Wait until the program ends, and give its exit code."""
         give_up_at = time.monotonic() + patience_s
@@ -115,3 +123,8 @@ class Terminal:
         self.written += data
         self._stream.feed(data)
         return bool(data)
+
+
+def _without_size(environment: Mapping[str, str]) -> dict[str, str]:
+    # Where these are set they win over the size of the terminal.
+    return {name: value for name, value in environment.items() if name not in ("COLUMNS", "LINES")}
