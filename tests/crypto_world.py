@@ -7,6 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
 from zap2.crypto import (
     Identity,
     IdentityKeys,
@@ -18,6 +20,10 @@ from zap2.crypto import (
     initiate,
     open_setup,
 )
+from zap2.crypto.body import seal_body
+from zap2.crypto.header import Header, seal_header
+from zap2.crypto.padding import build_frame
+from zap2.crypto.ratchet_state import RatchetState
 from zap2.ids import RandomBytes
 
 NOW_S = 1_800_000_000
@@ -84,3 +90,24 @@ def unchanged(session: Session) -> Iterator[None]:
     before = session.encode()
     yield
     assert session.encode() == before
+
+
+def state_of(session: Session) -> RatchetState:
+    """Look at the ratchet inside a session."""
+    return session._state.ratchet
+
+
+def send_many(session: Session, count: int, rng: RandomBytes) -> tuple[Session, list[bytes]]:
+    """Encrypt the numbers from 0 on, one message each."""
+    payloads = []
+    for number in range(count):
+        session, payload = session.encrypt(b"%d" % number, rng=rng, now_s=NOW_S)
+        payloads.append(payload)
+    return session, payloads
+
+
+def as_peer(session: Session, header: Header, header_key: bytes, content: bytes = b"x") -> bytes:
+    """Write what a peer who holds the keys but follows no rules could send; its body is never valid."""
+    nonce, transcript_hash = bytes(12), session._state.origin.transcript_hash
+    sealed = seal_header(AESGCM(header_key), nonce, header, transcript_hash)
+    return sealed + seal_body(bytes(32), nonce, build_frame(content, b"", 512 - 89), transcript_hash + sealed)
