@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.sim.faults import Faults
 from tests.sim.relay import Malice
-from tests.sim.world import Faults, Person, World
+from tests.sim.world import Person, World
 from zap2.engine import inputs
 from zap2.ids import conversation_with
 from zap2.vault.rows import MessageRow

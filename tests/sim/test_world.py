@@ -38,3 +38,25 @@ def test_a_lying_relay_is_seen_through(first: int) -> None:
     malice = Malice(false_keys=0.3, garbage=0.2, replay=0.2, tamper=0.1, refuse=0.1)
     for seed in range(first, min(first + BATCH, SEEDS // 5)):
         run_world(seed, turns=80, malice=malice)
+
+
+@pytest.mark.parametrize("first", range(0, SEEDS // 5, BATCH))
+def test_a_restored_backup_talks_again_in_every_direction(first: int) -> None:
+    """A vault put back to an older copy in the middle of a storm: afterwards everybody's next message is readable."""
+    for seed in range(first, min(first + BATCH, SEEDS // 5)):
+        world = World(seed, people=2 + seed % 2)
+        try:
+            world.storm(50)
+            victim = world.rng.choice(list(world.people.values()))
+            snapshot = world.snapshot(victim)
+            world.storm(50)
+            world.roll_back(victim, snapshot)
+            world.storm(20)
+            world.calm()
+            # A session that never opens is set up anew after a day.
+            world.pass_a_day()
+            marks = world.everybody_says("can you read this?")
+            world.calm()
+            world.check_readable(marks)
+        except Exception as error:
+            raise AssertionError(f"seed {seed}: {error}") from error

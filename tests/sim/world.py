@@ -12,10 +12,10 @@ from __future__ import annotations
 
 import random
 from collections import deque
-from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.sim.faults import Faults, FusedConnection, PowerCut
 from tests.sim.relay import Malice, SimRelay
 from zap2.engine import inputs
 from zap2.engine.account import create_identity, load_keys, set_profile
@@ -34,63 +34,12 @@ from zap2.engine.inputs import Input
 from zap2.engine.policy import Policy
 from zap2.ids import ConversationId, MessageId, Uid, conversation_with
 from zap2.vault.container import memory_database
-from zap2.vault.sql import Connection, Cursor, Value
+from zap2.vault.sql import Connection
 from zap2.vault.store import Store
 
 SMALL = Policy(one_time_stock=6, one_time_low=3, one_time_kept=40, send_window=8)
 START_MS = 1_800_000_000_000
 Request = SendEnvelope | FetchKeys | PublishKeys | LookUpNumber
-
-
-class PowerCut(BaseException):
-    """The process died here."""
-
-
-class FusedConnection:
-    """A database connection whose process dies at the n-th statement once `fuse` is set to n."""
-
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
-        self.fuse: int | None = None
-
-    def execute(self, sql: str, parameters: Sequence[Value] = (), /) -> Cursor:
-        self._burn(sql)
-        return self._connection.execute(sql, parameters)
-
-    def executemany(self, sql: str, parameters: Iterable[Sequence[Value]], /) -> Cursor:
-        self._burn(sql)
-        return self._connection.executemany(sql, parameters)
-
-    def executescript(self, sql: str, /) -> Cursor:
-        return self._connection.executescript(sql)
-
-    def close(self) -> None:
-        self._connection.close()
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._connection, name)
-
-    def _burn(self, sql: str) -> None:
-        if self.fuse is None or sql.startswith("ROLLBACK"):
-            return
-        self.fuse -= 1
-        if self.fuse <= 0:
-            self.fuse = None
-            raise PowerCut
-
-
-@dataclass
-class Faults:
-    """How likely, at each turn, is what."""
-
-    lose_request: float = 0.05
-    lose_answer: float = 0.05
-    reorder: float = 0.3
-    duplicate: float = 0.1
-    break_link: float = 0.03
-    restart_relay: float = 0.005
-    crash: float = 0.02
-    crash_inside: float = 0.02
 
 
 @dataclass
@@ -176,6 +125,14 @@ class World:
                 if person.engine.next_deadline_ms() <= self.now_ms:
                     self.give(person, inputs.TimePassed())
         raise AssertionError("the world does not settle")
+
+    def pass_a_day(self) -> None:
+        """Let a quiet day go by, with the upkeep that it brings."""
+        for _ in range(25):
+            self.now_ms += 3_600_000
+            for person in self.people.values():
+                self.give(person, inputs.TimePassed())
+            self.calm()
 
     def give(self, person: Person, *given: Input) -> list[Effect]:
         """Hand inputs to somebody's engine; its requests wait to be sent, its acknowledgements happen."""
@@ -382,6 +339,27 @@ class World:
                     f"{author.name} to {reader.name}: {len(typed)} typed, {len(shown)} shown"
                 )
                 self._check_states(author, reader)
+
+    def everybody_says(self, text: str) -> list[Sent]:
+        """Let everybody write to everybody; gives what was written."""
+        said = []
+        for author in self.people.values():
+            for reader in self.people.values():
+                if author is reader:
+                    continue
+                if author.store.contacts.get(reader.uid) is None:
+                    self.give(author, inputs.AddContact(reader.uid, reader.number))
+                mark = f"{author.name} to {reader.name}: {text}"
+                self.give(author, inputs.SendText(conversation_with(reader.uid), mark))
+                said.append(Sent(author.name, reader.name, MessageId(b""), mark))
+        return said
+
+    def check_readable(self, said: list[Sent]) -> None:
+        """Each of these is shown to its reader, once."""
+        for sent in said:
+            author, reader = self.people[sent.author], self.people[sent.reader]
+            rows = reader.store.messages.page(conversation_with(author.uid), before=None, limit=10_000)
+            assert [row.text for row in rows].count(sent.text) == 1, sent
 
     def _check_states(self, author: Person, reader: Person) -> None:
         contact = reader.store.contacts.get(author.uid)

@@ -30,6 +30,7 @@ from zap2.client.api import (
     Notice,
     RelayView,
     SafetyNumberView,
+    SessionState,
     Signup,
     Trust,
     VerificationView,
@@ -344,6 +345,11 @@ class StageClient:
         await self._enter("set_verified", uid, is_verified)
         trust = Trust.VERIFIED if is_verified else Trust.FIRST_USE
         return self._put_contact(replace(self.people[uid], trust=trust))
+
+    async def repair(self, uid: Uid) -> ContactView:
+        """Set the session up anew."""
+        await self._enter("repair", uid)
+        return self._put_contact(replace(self.people[uid], session=SessionState.REPAIRING))
 
     async def save_draft(self, conversation: ConversationId, text: str) -> None:
         """Keep unsent text."""

@@ -182,8 +182,14 @@ class Agent:
         return await self._thread.run(lambda: self._views.safety_number(uid))
 
     async def count_outgoing(self) -> int:
-        """Count what still has to go out."""
-        return await self._thread.run(self._engine.store.outbox.count)
+        """Count what an open link still has to take: messages, receipts, and the prekeys that others need."""
+
+        def count() -> int:
+            store = self._engine.store
+            owing = filter(self._engine.sessions.for_sending, store.outbox.peers_owed_receipts())
+            return store.outbox.count() + sum(1 for _ in owing) + store.prekeys.count_unpublished()
+
+        return await self._thread.run(count)
 
     def parse_number(self, number: str) -> str:
         """Read a number as the person at this keyboard means it: without a country code it is one of their own country.
@@ -237,6 +243,11 @@ class Agent:
     async def set_verified(self, uid: Uid, *, is_verified: bool) -> ContactView:
         """Record that safety numbers were compared, or take that back."""
         await self._command(inputs.SetVerified(uid, is_verified))
+        return await self.contact(uid)
+
+    async def repair(self, uid: Uid) -> ContactView:
+        """Set the session with a contact up anew, and send again what was never confirmed."""
+        await self._command(inputs.Repair(uid))
         return await self.contact(uid)
 
     async def save_draft(self, conversation: ConversationId, text: str) -> None:

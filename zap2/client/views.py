@@ -10,6 +10,7 @@ from zap2.client.api import (
     MessageView,
     MeView,
     SafetyNumberView,
+    SessionState,
     Trust,
 )
 from zap2.client.words import failure_words
@@ -106,6 +107,10 @@ class Views:
             uid, _title(contact), number.digits, number.qr_text, contact.trust == Trust.VERIFIED
         )
 
+    def _missing_before(self, row: MessageRow) -> int:
+        previous = self._store.messages.sequence_before(row.conversation, row.author, row.sequence)
+        return 0 if previous is None else row.sequence - previous - 1
+
     def _conversation(self, row: ConversationRow) -> ConversationView:
         contact = self._store.contacts.get(row.peer)
         is_self = row.peer == self._keys.uid
@@ -148,6 +153,7 @@ class Views:
             state=ContactState(row.state),
             added_at_ms=row.added_at_ms,
             has_one_time_prekey=entry.session.has_one_time_prekey if entry else None,
+            session=_session_state(row, entry is not None),
         )
 
     def _message(self, row: MessageRow) -> MessageView:
@@ -163,6 +169,7 @@ class Views:
             received_at_ms=row.received_at_ms,
             state=_state(row.state),
             failure=failure_words(row.failure),
+            missing_before=0 if row.is_mine else self._missing_before(row),
         )
 
 
@@ -172,6 +179,12 @@ def _title(contact: ContactRow) -> str:
         if clean:
             return clean
     return format_number(contact.number) if contact.number else format_uid(contact.uid)[:10]
+
+
+def _session_state(contact: ContactRow, has_session: bool) -> SessionState:
+    if contact.session_state == SessionState.FINE:
+        return SessionState.FINE if has_session else SessionState.NONE
+    return SessionState(contact.session_state)
 
 
 def _state(state: str | None) -> MessageState | None:

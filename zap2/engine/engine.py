@@ -51,6 +51,7 @@ def _pass_time(work: Work, _: inputs.TimePassed) -> None:
         memory.upkeep_due_at_ms = work.now_ms + work.policy.upkeep_every_ms
         prekeeping.replenish(work)
         repair.settle(work)
+        repair.renew_unanswered(work)
         work.sessions.forget_retired_before(work.now_ms - work.policy.retired_session_life_ms)
         work.store.sessions.forget_envelopes_before(work.now_ms - work.policy.seen_envelope_life_ms)
 

@@ -5,7 +5,7 @@ Three rules decide when a second session appears (docs/protocol.md, "Collision")
 
 - both sides set up at once: both send on the session with the smaller id, whatever arrived first;
 - the same side sets up again: it has lost the earlier session, so the new one takes its place;
-- a repair takes the place of a session that works, whoever set that up.
+- a repair takes the place of any session that is none, or that works, whoever set that up.
 
 The loser only receives, and is forgotten once nothing came on it for a while.
 """
@@ -109,8 +109,8 @@ class SessionBook:
         is_loser = (
             current is not None
             and current.session.is_initiator != session.is_initiator
-            and current.session.session_id < session.session_id
-            and not (is_repair and current.session.is_confirmed)
+            and not (is_repair and (current.session.is_confirmed or not current.is_repair))
+            and (current.is_repair > is_repair or current.session.session_id < session.session_id)
         )
         for archived in [e for e in self.by_recency() if e.peer == peer and e.is_receive_only]:
             self._remove(archived)

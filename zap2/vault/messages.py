@@ -135,6 +135,14 @@ class MessageStore:
         ).fetchone()
         return 0 if row is None else int(row[0])
 
+    def sequence_before(self, conversation: ConversationId, author: Uid, sequence: int) -> int | None:
+        """Give the highest sequence of an author's messages below `sequence`; None when there is none."""
+        row = self._connection.execute(
+            "SELECT max(sequence) FROM message WHERE conversation = ? AND author = ? AND sequence < ?",
+            (conversation, author, sequence),
+        ).fetchone()
+        return None if row[0] is None else int(row[0])
+
     def has_sequence(self, conversation: ConversationId, author: Uid, sequence: int) -> bool:
         """Say whether an author's message with a sequence is here."""
         sql = "SELECT 1 FROM message WHERE conversation = ? AND author = ? AND sequence = ?"

@@ -67,6 +67,11 @@ class PrekeyStore:
         """Count the pairs that were not used yet."""
         return int(self._connection.execute("SELECT count(*) FROM one_time_prekey").fetchone()[0])
 
+    def count_unpublished(self) -> int:
+        """Count what others cannot find yet: one-time pairs, and the newest signed set."""
+        newest = self.signed_sets()[:1]
+        return self.count_unpublished_one_time() + sum(not row.is_published for row in newest)
+
     def count_unpublished_one_time(self) -> int:
         """Count the pairs that were not confirmed as published."""
         sql = "SELECT count(*) FROM one_time_prekey WHERE NOT is_published"

@@ -174,7 +174,7 @@ def test_a_copied_state_that_sends_is_noticed() -> None:
     world.settle()
     world.roll_back(ann, snapshot)
     world.say(ann, ben, "from the copy")
-    (stray,) = ann.store.outbox.due(world.now_ms, 10)
+    *_, stray = ann.store.outbox.due(world.now_ms, 10)
     world.give(ben, inputs.EnvelopesArrived((inputs.ArrivedEnvelope(1, stray.payload),)))
     assert AlertCode.CLONE in [alert.code for alert in ben.alerts]
     assert "from the copy" not in texts(ben, ann)
