@@ -111,7 +111,9 @@ async def _check_vault(checks: _Checks, arguments: argparse.Namespace) -> int:
         async with open_profile(arguments) as agent:
             checks.good("vault", "opens with this passphrase")
             waiting = await agent.count_outgoing()
-            checks.good("outbox", f"{waiting} waiting to go out" if waiting else "empty")
+            checks.good(
+                "outbox", f"{waiting} messages, receipts or keys wait for the relay" if waiting else "empty"
+            )
             try:
                 await wait_until_online(agent, arguments.connect_timeout, " ")
                 checks.good("relay", f"{agent.me.relay} answers, has the pinned key and knows this account")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
@@ -19,6 +20,9 @@ _EXIT_UNEXPECTED: Final = 1
 
 def run(arguments: Sequence[str]) -> int:
     """Run one command and give its exit code; `zap2 --help` lists the codes."""
+    # Without a listener, Python would write warnings and errors of these logs onto the screen of a chat.
+    for name in ("zap2", "asyncio"):
+        logging.getLogger(name).addHandler(logging.NullHandler())
     try:
         return _run(arguments)
     except SystemExit as end:  # --help and --version
