@@ -1,0 +1,193 @@
+"""Sessions that repair themselves.
+
+The state of the session with a contact, and what moves it:
+
+    FINE       ── a place was used twice, a gap persists, nobody answers ──▶ SUSPECT
+    SUSPECT    ── within the limits ──▶ REPAIRING          ── beyond them ──▶ BROKEN
+    any        ── the person asks ──▶ REPAIRING
+    REPAIRING  ── the new session is confirmed, or the other side's repair arrives ──▶ REPAIRED
+    REPAIRED   ── a day passes ──▶ FINE
+    BROKEN     ── the person asks, or the other side repairs ──▶ as above
+
+A repair is only ever a new set-up under the identity keys, whose first content says RESET. Bytes that nothing opens
+never begin one; at most one an hour and five a day are begun for a contact. Both sides then send again what the
+other one does not have, from the last seven days of history (docs/protocol.md, "Repair").
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from zap2.engine.effects import Alert, AlertCode
+from zap2.engine.inputs import Repair
+from zap2.engine.work import Work
+from zap2.ids import Uid, conversation_with
+from zap2.wire.content import Reset
+
+FINE: Final = "fine"
+SUSPECT: Final = "suspect"
+REPAIRING: Final = "repairing"
+REPAIRED: Final = "repaired"
+BROKEN: Final = "broken"
+
+NOTHING_MISSING: Final = 1 << 53
+"""As a sequence: above all that there are."""
+
+_HOUR_MS: Final = 3_600_000
+_DAY_MS: Final = 24 * _HOUR_MS
+_WEEK_MS: Final = 7 * _DAY_MS
+_NO_SESSION: Final = bytes(32)
+
+
+def ask(work: Work, command: Repair) -> None:
+    """Begin a repair because the person wants one; no limit holds them back."""
+    work.contact(command.uid)
+    _begin(work, command.uid)
+
+
+def suspect(work: Work, peer: Uid) -> None:
+    """Begin a repair because something authenticated shows that a session is out of step, within the limits."""
+    contact = work.contact(peer)
+    if contact.state != "accepted" or contact.session_state == REPAIRING:
+        return
+    count = work.store.contacts.count_repairs
+    policy = work.policy
+    is_within_limits = (
+        count(peer, work.now_ms - _HOUR_MS) < policy.repairs_an_hour
+        and count(peer, work.now_ms - _DAY_MS) < policy.repairs_a_day
+    )
+    if is_within_limits:
+        _begin(work, peer)
+    elif contact.session_state != SUSPECT:
+        is_broken = count(peer, work.now_ms - _DAY_MS) >= policy.repairs_a_day
+        _enter(work, peer, BROKEN if is_broken else SUSPECT)
+        if is_broken:
+            work.emit(Alert(AlertCode.BROKEN, peer))
+
+
+def is_wanted(work: Work, peer: Uid) -> bool:
+    """Say whether the next session with somebody is to be a repair."""
+    contact = work.store.contacts.get(peer)
+    if contact is None or contact.session_state != REPAIRING:
+        return False
+    entry = work.sessions.for_sending(peer)
+    return entry is None or not entry.is_repair or entry.session.is_confirmed
+
+
+def reset_for(work: Work, peer: Uid) -> Reset:
+    """Give what the first content of a repaired session says."""
+    entry = work.sessions.for_sending(peer)
+    old_session = _NO_SESSION if entry is None else entry.session.session_id
+    received = work.store.messages.first_missing(conversation_with(peer), peer)
+    return Reset(old_session, received)
+
+
+def confirm(work: Work, peer: Uid) -> None:
+    """Something arrived on the session that a repair set up."""
+    contact = work.store.contacts.get(peer)
+    if contact is not None and contact.session_state == REPAIRING:
+        _finish(work, peer)
+
+
+def give_up(work: Work, peer: Uid) -> None:
+    """There is nobody any more to set a session up with."""
+    if work.contact(peer).session_state == REPAIRING:
+        _enter(work, peer, BROKEN)
+
+
+def take_in(work: Work, peer: Uid, reset: Reset) -> None:
+    """The other side repaired: send again what it does not have."""
+    work.store.contacts.skip_sequences(peer, reset.received)
+    send_again(work, peer, from_sequence=reset.received)
+    contact = work.contact(peer)
+    if contact.state == "accepted":
+        _finish(work, peer)
+
+
+def send_again(work: Work, peer: Uid, *, from_sequence: int) -> None:
+    """Put what somebody never confirmed, or says is missing, into the queue for the session that is now in use."""
+    conversation = conversation_with(peer)
+    outbox = work.store.outbox
+    for message in work.store.messages.to_send_again(
+        conversation,
+        work.keys.uid,
+        from_sequence=from_sequence,
+        since_ms=work.now_ms - work.policy.resend_for_ms,
+        limit=work.policy.resend_at_most,
+    ):
+        outbox.remove_message(message)
+        if not outbox.is_waiting(message):
+            outbox.wait(peer, conversation, message)
+
+
+def notice_gap(work: Work, peer: Uid, sequence: int) -> None:
+    """A text came: if the one before it is not here, wait for it a while."""
+    if sequence == 0 or work.store.messages.has_sequence(conversation_with(peer), peer, sequence - 1):
+        return
+    if work.contact(peer).gap_since_ms is None:
+        work.store.contacts.set_gap_since(peer, work.now_ms)
+        due_at_ms = work.now_ms + work.policy.gap_patience_ms
+        work.memory.gaps_due_at_ms = min(work.memory.gaps_due_at_ms or due_at_ms, due_at_ms)
+
+
+def ask_for_gaps(work: Work) -> None:
+    """Repair sessions in which a gap persists; each gap is asked for once."""
+    if work.memory.gaps_due_at_ms is None or work.memory.gaps_due_at_ms > work.now_ms:
+        return
+    work.memory.gaps_due_at_ms = None
+    for contact in work.store.contacts.with_gap():
+        due_at_ms = (contact.gap_since_ms or 0) + work.policy.gap_patience_ms
+        if due_at_ms > work.now_ms:
+            work.memory.gaps_due_at_ms = min(work.memory.gaps_due_at_ms or due_at_ms, due_at_ms)
+            continue
+        work.store.contacts.set_gap_since(contact.uid, None)
+        conversation = conversation_with(contact.uid)
+        missing = work.store.messages.first_missing(conversation, contact.uid)
+        is_open = missing <= work.store.messages.highest_sequence(conversation, contact.uid)
+        if is_open and missing > contact.gap_asked_for:
+            work.store.contacts.ask_for_gap(contact.uid, missing)
+            suspect(work, contact.uid)
+
+
+def settle(work: Work) -> None:
+    """Let repaired sessions count as fine after a day, and forget repairs that no limit looks at."""
+    for peer in work.store.contacts.with_session_state(REPAIRED):
+        if work.store.contacts.count_repairs(peer, work.now_ms - _DAY_MS) == 0:
+            _enter(work, peer, FINE)
+    work.store.contacts.forget_repairs_before(work.now_ms - _WEEK_MS)
+
+
+def distrust_all(work: Work) -> None:
+    """Repair the sessions with everybody: this vault turned out to be an older copy of itself."""
+    for contact in work.store.contacts.all():
+        if contact.state == "accepted":
+            _begin(work, contact.uid)
+
+
+def renew_unanswered(work: Work) -> None:
+    """Set sessions up anew whose other side never answered for a day; once a week for a contact.
+
+    Its prekeys may be lost there, by a restored backup for example, and then no set-up with them ever opens.
+    """
+    a_week_ago_ms = work.now_ms - _WEEK_MS
+    for entry in list(work.sessions.by_recency()):
+        is_unanswered = entry.session.is_initiator and not entry.session.is_confirmed
+        is_in_use = not entry.is_receive_only and work.now_ms - entry.created_at_ms >= _DAY_MS
+        if is_unanswered and is_in_use and not work.store.contacts.count_repairs(entry.peer, a_week_ago_ms):
+            suspect(work, entry.peer)
+
+
+def _begin(work: Work, peer: Uid) -> None:
+    work.store.contacts.record_repair(peer, work.now_ms)
+    _enter(work, peer, REPAIRING)
+    work.memory.fetch_again_at_ms[peer] = work.now_ms
+
+
+def _finish(work: Work, peer: Uid) -> None:
+    _enter(work, peer, REPAIRED)
+    work.emit(Alert(AlertCode.REPAIRED, peer))
+
+
+def _enter(work: Work, peer: Uid, state: str) -> None:
+    work.store.contacts.set_session_state(peer, state)
+    work.contact_changed(peer)
