@@ -24,6 +24,7 @@ bench:        ## how fast it is: cryptography, relay, vault, start
 	$(PYTHON) -m bench.relay_bench
 	$(PYTHON) -m bench.vault_bench
 	$(PYTHON) -m bench.startup_bench
+	$(PYTHON) -m bench.tui_bench
 
 screenshots:  ## draw the pictures of docs/images from the real screens
 	$(PYTHON) -m bench.screenshots

@@ -32,6 +32,7 @@ def test_the_import_contracts_hold() -> None:
             {"textual", "rich", "sqlcipher3", "zap2.client", "zap2.engine", "zap2.tui"},
         ),
         ("import zap2.cli.send", {"textual", "rich", "segno", "zap2.server"}),
+        ("import zap2.cli.chat", {"zap2.server", "segno", "prometheus_client"}),
         ("import zap2.client.agent", {"textual", "rich", "zap2.server", "zap2.cli"}),
         ("import zap2.engine.engine", {"textual", "websockets", "asyncio", "zap2.client", "zap2.server"}),
         ("import zap2.crypto", {"textual", "websockets", "asyncio", "sqlcipher3", "zap2.wire", "zap2.vault"}),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -63,6 +64,15 @@ def test_the_readme_knows_every_command() -> None:
     readme = (ROOT / "README.md").read_text()
     assert [name for name in COMMANDS if f"| `zap2 {name}" not in readme] == []
     assert [code for code in range(8) if f"| {code} |" not in readme] == []
+
+
+def test_the_architecture_page_names_files_that_are_there() -> None:
+    """The page leads through the code as it is."""
+    named = set(re.findall(r"`([a-z_0-9/]+\.py)`", (ROOT / "docs" / "architecture.md").read_text()))
+    assert len(named) > 20
+    assert [
+        name for name in named if not (ROOT / name).is_file() and not (ROOT / "zap2" / name).is_file()
+    ] == []
 
 
 def test_the_readmes_pictures_exist() -> None:

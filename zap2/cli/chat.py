@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from typing import Final
 
 from zap2.address import RelayAddress
 from zap2.cli import arguments as reading
 from zap2.cli import passphrase
-from zap2.cli.hosting import HostedRelay
 from zap2.cli.places import hosted_relay_data_dir, profile_folder
 from zap2.cli.running import run_async
 from zap2.cli.terminal import require_terminal
 from zap2.client.entrance import ProfileEntrance
 from zap2.errors import UsageError
-from zap2.server.options import RelayOptions
 from zap2.tui.app import run_app_async
 
 _DEFAULT_PORT: Final = 8765
@@ -64,7 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
     with ExitStack() as stack:
         hosting = None
         if arguments.serve:
-            hosting = stack.enter_context(HostedRelay(_relay_options(arguments)))
+            hosting = stack.enter_context(_relay_of(arguments))
         return run_async(_chat(entrance, secret, hosting or arguments.relay, hosting))
 
 
@@ -75,10 +73,16 @@ async def _chat(
     return await run_app_async(entrance, default_relay=default_relay, hosting=hosting, opened=opened)
 
 
-def _relay_options(arguments: argparse.Namespace) -> RelayOptions:
-    return RelayOptions(
-        host=arguments.host,
-        port=arguments.port,
-        data_dir=hosted_relay_data_dir(arguments),
-        verify=arguments.verify,
+def _relay_of(arguments: argparse.Namespace) -> AbstractContextManager[str]:
+    # Loaded here, so that a chat without a relay of its own is on the screen sooner.
+    from zap2.cli.hosting import HostedRelay
+    from zap2.server.options import RelayOptions
+
+    return HostedRelay(
+        RelayOptions(
+            host=arguments.host,
+            port=arguments.port,
+            data_dir=hosted_relay_data_dir(arguments),
+            verify=arguments.verify,
+        )
     )
