@@ -2,7 +2,7 @@
 PYTHON := $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 BIN := $(dir $(PYTHON))
 
-.PHONY: help check test sim fuzz bench screenshots serve-two clean
+.PHONY: help check test sim fuzz snapshots bench screenshots serve-two clean
 
 help:         ## list these targets
 	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/: +## /\t/' | expand -t 14
@@ -18,6 +18,9 @@ sim:          ## the seeded worlds alone
 
 fuzz:         ## the property tests, with many more examples
 	$(PYTHON) -m pytest tests/property -q --hypothesis-profile=long -n auto
+
+snapshots:    ## write the screens of tests/tui anew; look at the difference before it is committed
+	ZAP2_UPDATE_SNAPSHOTS=1 $(PYTHON) -m pytest tests/tui/test_snapshots.py -q
 
 bench:        ## how fast it is: cryptography, relay, vault, start
 	$(PYTHON) -m bench.crypto_bench
