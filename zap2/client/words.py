@@ -27,7 +27,8 @@ _ALERTS: Final[dict[AlertCode, tuple[NoticeLevel, str]]] = {
     ),
     AlertCode.NUMBER_MOVED: (
         NoticeLevel.SECURITY,
-        "The phone number of {title} belongs to another account now. Compare safety numbers before you trust it.",
+        "The phone number of {title} belongs to another account now: a new device, or somebody else. Compare safety"
+        " numbers before you trust it; if you had verified {title}, nothing is sent until you accept.",
     ),
     AlertCode.GAP: (
         NoticeLevel.WARNING,

@@ -9,11 +9,12 @@ from zap2.engine.effects import (
     AlertCode,
     ConversationUpdated,
     FetchKeys,
+    LookUpNumber,
     MessageStored,
 )
 from zap2.engine.inputs import KeysFetched, KeysNotFetched, Retry, SendAnswered, SendText
 from zap2.engine.work import Work
-from zap2.errors import CryptoError, InvalidMessage, PrekeyRefused, UnknownConversation, WireError
+from zap2.errors import CryptoError, InvalidMessage, NotTrusted, PrekeyRefused, UnknownConversation, WireError
 from zap2.ids import ID_SIZE_B, ConversationId, MessageId, Uid, peer_of
 from zap2.vault import settings
 from zap2.vault.rows import MessageRow
@@ -30,6 +31,12 @@ def send_text(work: Work, command: SendText) -> None:
     contact = work.contact(peer)
     if contact.state == "blocked":
         raise InvalidMessage("You blocked this person.", "Accept them again before you write to them.")
+    if contact.has_moved and contact.trust == "verified":
+        raise NotTrusted(
+            "The phone number of this verified contact belongs to another account now; nothing was sent.",
+            "Ask them over another channel whether they have a new device. To go on with the old one, accept the"
+            " contact again; for the new one, add the number anew.",
+        )
     if contact.state == "request":
         work.store.contacts.set_state(peer, "accepted")
         work.contact_changed(peer)
@@ -141,6 +148,11 @@ def do_without_keys(work: Work, answer: KeysNotFetched) -> None:
         work.memory.fetch_again_at_ms[peer] = work.now_ms + wait_ms
         return
     repair.give_up(work, peer)
+    contact = work.store.contacts.get(peer)
+    if contact is not None and contact.number and contact.number not in work.memory.looking_up:
+        # Perhaps they signed up anew: the directory knows.
+        work.memory.looking_up.add(contact.number)
+        work.emit(LookUpNumber(contact.number))
     for row in work.store.outbox.waiting_for(peer):
         work.store.outbox.stop_waiting(row.number)
         sealing.promote(work, row.conversation, row.message, states.FAILED, sealing.ACCOUNT_GONE)

@@ -43,8 +43,9 @@ def add(work: Work, command: AddContact) -> None:
 
 
 def accept(work: Work, command: Accept) -> None:
-    """Take up a request, or somebody who was blocked; receipts that were held back go out."""
+    """Take up a request, somebody who was blocked, or a contact whose number moved; receipts held back go out."""
     work.contact(command.uid)
+    work.store.contacts.set_moved(command.uid, has_moved=False)
     work.store.contacts.set_state(command.uid, "accepted")
     _release_receipts(work)
     work.contact_changed(command.uid)
@@ -109,16 +110,13 @@ def check_claims(work: Work) -> None:
 
 
 def settle_claim(work: Work, answer: NumberLookedUp) -> None:
-    """Take the directory's word on a claimed number."""
+    """Take the directory's word on a number: one that somebody claims, or one that a contact has had."""
     work.memory.looking_up.discard(answer.number)
+    _notice_move(work, answer.number, answer.uid)
     for contact in work.store.contacts.with_open_claim():
         if contact.claimed_number != answer.number:
             continue
         if contact.uid == answer.uid:
-            previous = work.store.contacts.by_number(answer.number)
-            if previous is not None and previous.uid != contact.uid:
-                work.emit(Alert(AlertCode.NUMBER_MOVED, previous.uid))
-                work.contact_changed(previous.uid)
             work.store.contacts.confirm_number(contact.uid, answer.number)
         else:
             work.store.contacts.claim_number(contact.uid, None)
@@ -135,11 +133,20 @@ def _check_number_is_free(work: Work, uid: Uid, number: str) -> None:
     holder = work.store.contacts.by_number(number)
     if holder is None or holder.uid == uid:
         return
-    if holder.trust == "verified":
+    if holder.trust == "verified" and not holder.has_moved:
         raise NotTrusted(
             "The directory now gives this number to another account than the one that you verified.",
             "Ask them over another channel whether they have a new device before you go on.",
         )
+    _notice_move(work, number, uid)
+
+
+def _notice_move(work: Work, number: str, uid: Uid | None) -> None:
+    """The number of a contact belongs to another account: tell, and hold back what is sent if keys were verified."""
+    holder = work.store.contacts.by_number(number)
+    if holder is None or uid is None or holder.uid == uid or holder.has_moved:
+        return
+    work.store.contacts.set_moved(holder.uid, has_moved=True)
     work.emit(Alert(AlertCode.NUMBER_MOVED, holder.uid))
     work.contact_changed(holder.uid)
 

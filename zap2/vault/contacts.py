@@ -10,8 +10,8 @@ from zap2.vault.sql import Connection, Row, Value
 
 _COLUMNS: Final = (
     "uid, state, trust, document, document_signature, own_name, profile_name, number, claimed_number, added_at_ms,"
-    " lowest_sid, next_sequence, is_profile_acknowledged, session_state, gap_since_ms,"
-    " gap_asked_for"
+    " lowest_sid, next_sequence, is_profile_acknowledged, session_state, has_moved,"
+    " gap_since_ms, gap_asked_for"
 )
 
 
@@ -79,6 +79,7 @@ class ContactStore:
         """Record a number that the directory maps to this uid; nobody else keeps it."""
         self._connection.execute("UPDATE contact SET number = NULL WHERE number = ?", (number,))
         self._set(uid, "number", number)
+        self._set(uid, "has_moved", 0)
         self._set(uid, "claimed_number", None)
 
     def raise_lowest_sid(self, uid: Uid, sid: int) -> None:
@@ -99,6 +100,10 @@ class ContactStore:
         """Give everybody whose session is in a state."""
         rows = self._connection.execute("SELECT uid FROM contact WHERE session_state = ?", (state,))
         return [Uid(row[0]) for row in rows]
+
+    def set_moved(self, uid: Uid, *, has_moved: bool) -> None:
+        """Record that a contact's number belongs to another account now, or that the person knows and goes on."""
+        self._set(uid, "has_moved", has_moved)
 
     def set_gap_since(self, uid: Uid, at_ms: int | None) -> None:
         """Remember since when a contact's messages are incomplete; None forgets it."""
@@ -146,5 +151,6 @@ class ContactStore:
 
 
 def _contact(row: Row) -> ContactRow:
-    *fields, is_profile_acknowledged, session_state, gap_since_ms, gap_asked_for = row
-    return ContactRow(*(*fields, bool(is_profile_acknowledged), session_state, gap_since_ms, gap_asked_for))
+    *fields, is_profile_acknowledged, session_state, has_moved, gap_since_ms, gap_asked_for = row
+    flags = (bool(is_profile_acknowledged), session_state, bool(has_moved))
+    return ContactRow(*(*fields, *flags, gap_since_ms, gap_asked_for))

@@ -9,7 +9,11 @@ from zap2.ids import ConversationId, EnvelopeId, MessageId, Uid
 
 @dataclass(frozen=True, slots=True)
 class ContactRow:
-    """One person. The directory confirmed `number`; `claimed_number` waits for its word."""
+    """One person.
+
+    The directory confirmed `number`; `claimed_number` waits for its word; `has_moved` says that it gives the number to
+    another account now.
+    """
 
     uid: Uid
     state: str
@@ -25,6 +29,7 @@ class ContactRow:
     next_sequence: int
     is_profile_acknowledged: bool
     session_state: str
+    has_moved: bool
     gap_since_ms: int | None
     gap_asked_for: int
 

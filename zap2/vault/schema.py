@@ -30,6 +30,7 @@ CREATE TABLE contact (
     is_profile_acknowledged INTEGER NOT NULL DEFAULT 0,
     session_state           TEXT NOT NULL DEFAULT 'fine'
                             CHECK (session_state IN ('fine', 'suspect', 'repairing', 'repaired', 'broken')),
+    has_moved               INTEGER NOT NULL DEFAULT 0,
     gap_since_ms            INTEGER,
     gap_asked_for           INTEGER NOT NULL DEFAULT -1
 ) STRICT, WITHOUT ROWID;

@@ -161,6 +161,31 @@ def test_a_number_that_moves_away_from_a_verified_contact_is_not_followed() -> N
     assert ann.store.contacts.get(carl.uid) is None
 
 
+def test_a_verified_contact_whose_number_moves_gets_nothing_until_the_person_accepts() -> None:
+    """Carl signs up with Ben's number and writes: his message is shown, Ben's is held back, and nobody is renamed."""
+    world = Quiet(people=3)
+    ann, ben, carl = world.people.values()
+    world.befriend()
+    world.say(ann, ben, "hello")
+    world.settle()
+    world.give(ann, inputs.SetVerified(ben.uid, is_verified=True))
+    world.relay.accounts[carl.uid].number = ben.number
+    world.relay.accounts[ben.uid].number = "+4915199999999"
+    with carl.store.transaction():
+        carl.store.settings.put_text("number", ben.number)
+    world.give(carl, inputs.AddContact(ann.uid, ann.number))
+    world.say(carl, ann, "it is me with a new phone")
+    world.settle()
+    assert [row.text for row in history(ann, carl)] == ["it is me with a new phone"]
+    assert AlertCode.NUMBER_MOVED in [alert.code for alert in ann.alerts]
+    with pytest.raises(NotTrusted):
+        world.say(ann, ben, "secret")
+    assert [row.text for row in history(ann, ben)] == ["hello"]
+    world.give(ann, inputs.Accept(ben.uid))
+    world.say(ann, ben, "after all")
+    assert states(ann, ben)[-1] == "queued"
+
+
 @pytest.mark.parametrize("lie", range(4))
 def test_false_keys_are_refused_and_the_message_waits(lie: int) -> None:
     """Another person's document or set, a changed set, a changed pair: nothing is sent to them, the person is told."""
