@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.tui.seeds import furnished
-from tests.tui.stage import StageClient, StageEntrance, StoppedClock
+from tests.tui.stage import StageClient, StoppedClock
+from tests.tui.stage_door import StageEntrance
 from zap2.tui import themes
 from zap2.tui.app import Zap2App
 from zap2.tui.screens.chat import ChatScreen

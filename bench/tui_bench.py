@@ -49,7 +49,8 @@ def _run_chat() -> None:
 
     from tests.tui.running import is_listed, until
     from tests.tui.seeds import furnished
-    from tests.tui.stage import StageEntrance, StoppedClock
+    from tests.tui.stage import StoppedClock
+    from tests.tui.stage_door import StageEntrance
     from zap2.tui.app import Zap2App
 
     client, _ = furnished()

@@ -12,7 +12,8 @@ from typing import Final
 from textual.pilot import Pilot
 
 from tests.tui.running import screen_text, until
-from tests.tui.stage import NOW_MS, StageClient, StageEntrance, StoppedClock
+from tests.tui.stage import NOW_MS, StageClient, StoppedClock
+from tests.tui.stage_door import StageEntrance
 from zap2.client.api import ContactState, LinkState, LinkView, MessageState, Notice, NoticeLevel, Trust
 from zap2.tui.app import Zap2App
 

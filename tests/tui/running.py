@@ -14,7 +14,8 @@ from textual.pilot import Pilot
 from textual.strip import Strip
 from textual.widgets import Input, TextArea
 
-from tests.tui.stage import StageClient, StageEntrance, StoppedClock
+from tests.tui.stage import StageClient, StoppedClock
+from tests.tui.stage_door import StageEntrance
 from zap2.tui.app import Zap2App
 from zap2.tui.screens.chat import ChatScreen
 

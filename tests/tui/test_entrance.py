@@ -5,7 +5,8 @@ from __future__ import annotations
 from textual.widgets import Button, Input
 
 from tests.tui.running import Driver, app_for, running, screen_text, until, write
-from tests.tui.stage import PASSPHRASE, RELAY, StageClient, StageEntrance, StageSignup, StoppedClock
+from tests.tui.stage import RELAY, StageClient, StoppedClock
+from tests.tui.stage_door import PASSPHRASE, StageEntrance, StageSignup
 from zap2.errors import NotTrusted, ProfileInUse, Refused, Unreachable
 from zap2.tui.app import Zap2App
 from zap2.tui.passphrase import Strength, strength

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime
 
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests.tui.stage import ME, NOW_MS, uid_of
@@ -203,6 +203,7 @@ def test_state_is_written_out_once_for_a_run_and_a_failure_says_why() -> None:
 
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, st.integers(min_value=MIN_WIDTH, max_value=30))
+@example("aaaaaa  \u0301", 2)
 def test_wrapping_loses_only_spaces_and_newlines(text: str, width: int) -> None:
     """Guards the text itself, and that no line is wider than asked."""
     text = expand(text)

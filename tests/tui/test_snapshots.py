@@ -15,7 +15,8 @@ import pytest
 
 from tests.tui.running import Driver, app_for, is_listed, running, screen_text, settled, until, write
 from tests.tui.seeds import furnished
-from tests.tui.stage import RELAY, StageClient, StageEntrance, StageSignup
+from tests.tui.stage import RELAY, StageClient
+from tests.tui.stage_door import StageEntrance, StageSignup
 from zap2.client.api import LinkState, LinkView, MessageState, Notice, NoticeLevel
 from zap2.tui import themes
 from zap2.tui.app import Zap2App

@@ -9,7 +9,8 @@ from textual.widgets import Input, TextArea
 
 from tests.tui.running import app_for, running, screen_strips, screen_text, until
 from tests.tui.seeds import furnished
-from tests.tui.stage import StageClient, StageEntrance
+from tests.tui.stage import StageClient
+from tests.tui.stage_door import StageEntrance
 from zap2.client.api import LinkState, LinkView, MessageState, Notice, NoticeLevel
 from zap2.tui import themes
 from zap2.tui.app import Zap2App

@@ -100,12 +100,14 @@ def _wrap_cells(text: str, start: int, end: int, width: int, lines: list[Span]) 
         stop = _rstrip(text, start, cut) if cut > start else start
         if stop > start and not _is_joined(parts, cut):
             lines.append((start, stop))
-            start = _skip_spaces(text, cut, end)
+            while parts[index][0] < cut:
+                index += 1
+            # A space with a combining mark on it is text like any other.
+            while index < len(parts) and text[parts[index][0] : parts[index][1]] == " ":
+                index += 1
         else:
             lines.append((start, limit))
-            start = limit
-        while index < len(parts) and parts[index][0] < start:
-            index += 1
+            index = last
         if index == len(parts):
             return
         start = parts[index][0]
