@@ -19,6 +19,7 @@ from tests.contract.relay_stores import (
     read,
     register,
     sweep_round,
+    uid,
 )
 from zap2.server.store.port import (
     Deposited,
@@ -103,6 +104,31 @@ async def test_a_deposit_that_failed_may_be_tried_again(
     assert isinstance(again, Deposited)
     assert again.envelope is not None
     assert names(await read(store, mailbox)) == [1]
+
+
+async def test_a_device_is_known_by_the_highest_seq_that_it_acknowledged(store: Store) -> None:
+    """Whatever became of other mail: a device that came back from a backup must notice by it."""
+    mailbox = await register(store, 1)
+
+    async def acknowledged() -> int:
+        device = await store.device(uid(1), 1)
+        assert device is not None
+        return device.acknowledged
+
+    assert await acknowledged() == 0
+    for name in (1, 2, 3):
+        await deposit(store, envelope(name))
+    await deposit(store, envelope(4, expires_at_ms=NOW_MS + 1000))
+    first, second, third, _ = [e.seq for e in await read(store, mailbox)]
+    assert await acknowledged() == 0
+    store.discard(mailbox, [first, second])
+    assert await acknowledged() == second
+    store.discard(mailbox, [first, third + 1000])
+    assert await acknowledged() == second
+    await sweep_round(store, NOW_MS + 2000)
+    assert await acknowledged() == second
+    store.discard(mailbox, [third])
+    assert await acknowledged() == third
 
 
 async def test_mail_to_nobody_is_refused(store: Store) -> None:

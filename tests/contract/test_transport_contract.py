@@ -17,7 +17,7 @@ from tests.kit.memory_transport import MemoryNetwork, MemoryTransport
 from zap2.client.relay.link import RelayTransport
 from zap2.client.relay.registration import RegistrationClient
 from zap2.client.transport import Arrived, Delivery, LinkDown, LinkUp, Transport
-from zap2.crypto import IdentityKeys, OneTimePrekeySecrets, SignedPrekeySecrets, SignedPrekeySet
+from zap2.crypto import IdentityKeys, OneTimePrekey, OneTimePrekeySecrets, SignedPrekeySecrets, SignedPrekeySet
 from zap2.errors import Refused, Unreachable
 from zap2.ids import EnvelopeId, Uid
 from zap2.server.options import RelayOptions
@@ -51,7 +51,12 @@ class MemoryWorld:
 
     def transport(self, keys: IdentityKeys) -> MemoryTransport:
         """Make a transport of an account."""
-        return MemoryTransport(self.network, keys.uid, lambda encoded: SignedPrekeySet.decode(encoded).sid)
+        return MemoryTransport(
+            self.network,
+            keys.uid,
+            lambda encoded: SignedPrekeySet.decode(encoded).sid,
+            lambda encoded: OneTimePrekey.decode(encoded).oid,
+        )
 
 
 class RelayWorld:
@@ -172,10 +177,30 @@ async def test_publishing_again_does_no_harm_and_revives_no_pair(ada: Person, be
 
 async def test_link_up_says_what_is_published(ada: Person) -> None:
     async with ada.online() as (way, reports):
-        assert LinkUp(stock=0, highest_sid=0) in reports.all
+        assert LinkUp(stock=0, highest_sid=0, highest_oid=-1, acknowledged=0) in reports.all
         await way.publish(ada.signed_set(7), ada.pairs(0, 1, 2))
     async with ada.online() as (_, reports):
-        assert LinkUp(stock=3, highest_sid=7) in reports.all
+        assert LinkUp(stock=3, highest_sid=7, highest_oid=2, acknowledged=0) in reports.all
+
+
+async def test_link_up_says_how_far_this_account_ever_acknowledged(ada: Person, ben: Person) -> None:
+    """A vault that came back from a backup has a lower number of its own, and so notices that it is older."""
+    async with ada.online() as (way, _), ben.online() as (other, reports):
+        for number in range(3):
+            await way.send(_envelope(number), ben.uid, bytes(512), _EXPIRY_S)
+        first, second, third = await reports.deliveries(3)
+        assert 0 < first.number < second.number < third.number
+        await other.acknowledge([first.token, second.token])
+        await other.look_up(ada.number)
+    async with ben.online() as (other, reports):
+        (up,) = [event for event in reports.all if isinstance(event, LinkUp)]
+        assert up.acknowledged == second.number
+        (again,) = await reports.deliveries(1)
+        assert (again.number, again.envelope) == (third.number, third.envelope)
+        await other.acknowledge([again.token])
+        await other.look_up(ada.number)
+    async with ben.online() as (_, reports):
+        assert any(isinstance(event, LinkUp) and event.acknowledged == third.number for event in reports.all)
 
 
 async def test_nobody_and_people_without_keys_are_refused_by_code(ada: Person, ben: Person) -> None:

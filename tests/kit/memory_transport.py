@@ -25,10 +25,10 @@ from zap2.client.transport import (
 )
 from zap2.errors import Refused, Unreachable
 from zap2.ids import EnvelopeId, Uid
+from zap2.wire.fields import DELIVERY_WINDOW
 
 _ResultT = TypeVar("_ResultT")
 
-_WINDOW = 64
 _RETRY_S = 0.01
 
 
@@ -53,6 +53,8 @@ class _Account:
     sid: int = 0
     pairs: list[bytes] = field(default_factory=list)
     seen_pairs: set[bytes] = field(default_factory=set)
+    highest_oid: int = -1
+    acknowledged: int = 0
     mailbox: dict[int, tuple[EnvelopeId, bytes]] = field(default_factory=dict)
     has_mail: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -102,14 +104,20 @@ class MemoryTransport:
         network: shared with the others.
         uid: whose it is; registered there.
         sid_of: reads the sid of a published signed set, which the network takes for granted.
+        oid_of: reads the oid of a published pair.
     """
 
     def __init__(
-        self, network: MemoryNetwork, uid: Uid, sid_of: Callable[[bytes], int] = lambda _: 1
+        self,
+        network: MemoryNetwork,
+        uid: Uid,
+        sid_of: Callable[[bytes], int] = lambda _: 1,
+        oid_of: Callable[[bytes], int] = lambda _: -1,
     ) -> None:
         self._network = network
         self._uid = uid
         self._sid_of = sid_of
+        self._oid_of = oid_of
         self._is_up = False
         self._broken = asyncio.Event()
         self._hurried = asyncio.Event()
@@ -123,7 +131,7 @@ class MemoryTransport:
             report(LinkConnecting())
             self._broken.clear()
             self._is_up = True
-            report(LinkUp(len(account.pairs), account.sid))
+            report(LinkUp(len(account.pairs), account.sid, account.highest_oid, account.acknowledged))
             try:
                 await self._deliver(account, report)
             finally:
@@ -151,6 +159,7 @@ class MemoryTransport:
                 account.signed_set, account.sid = signed_set, self._sid_of(signed_set)
             account.pairs += [pair for pair in one_time if pair not in account.seen_pairs]
             account.seen_pairs.update(one_time)
+            account.highest_oid = max(account.highest_oid, *map(self._oid_of, one_time), -1)
             return len(account.pairs)
 
         return self._request(work)
@@ -194,8 +203,8 @@ class MemoryTransport:
         account = self._network.account(self._uid)
         for token in tokens:
             seq = self._seq_of.pop(token, None)
-            if seq is not None:
-                account.mailbox.pop(seq, None)
+            if seq is not None and account.mailbox.pop(seq, None) is not None:
+                account.acknowledged = max(account.acknowledged, seq)
         account.has_mail.set()
 
     def _request(self, work: Callable[[], _ResultT]) -> _ResultT:
@@ -212,7 +221,9 @@ class MemoryTransport:
         while self._is_up:
             account.has_mail.clear()
             in_flight = set(self._seq_of.values())
-            batch = [seq for seq in account.mailbox if seq not in in_flight][: _WINDOW - len(in_flight)]
+            batch = [seq for seq in account.mailbox if seq not in in_flight][
+                : DELIVERY_WINDOW - len(in_flight)
+            ]
             if batch:
                 report(Arrived(tuple(self._hand_out(account, batch))))
             await _first_of(account.has_mail.wait(), self._broken.wait())
@@ -226,7 +237,7 @@ class MemoryTransport:
         for seq in batch:
             self._last_token += 1
             self._seq_of[self._last_token] = seq
-            deliveries.append(Delivery(self._last_token, *account.mailbox[seq]))
+            deliveries.append(Delivery(self._last_token, *account.mailbox[seq], seq))
         return deliveries
 
 

@@ -71,7 +71,7 @@ class Peer:
         await self.greet()
         login = await self.read_any()
         assert isinstance(login, Authenticate | Resume)
-        await self.say(LoggedIn(login.rid, token, expires_in_s, 100, 3, 99))
+        await self.say(LoggedIn(login.rid, token, expires_in_s, 100, 3, 99, 0))
         return login
 
     async def hold(self) -> None:

@@ -42,7 +42,7 @@ client_frames = st.one_of(
     st.builds(f.Ack, st.lists(_u63, min_size=1, max_size=256).map(tuple)),
 )
 relay_frames = st.one_of(
-    st.builds(f.LoggedIn, _rids, _b32, _u32, _u32, _u32, st.integers(-1, 2**32 - 1)),
+    st.builds(f.LoggedIn, _rids, _b32, _u32, _u32, _u32, st.integers(-1, 2**32 - 1), _u63),
     st.builds(f.VerificationStarted, _rids, _numbers, st.just("log"), _u32, _u32, st.none() | _b32),
     st.builds(f.Bundle, _rids, _documents, _b64, _sets, st.none() | _sets),
     st.builds(f.Sent, _rids, st.sampled_from(["direct", "stored"]), _u63),

@@ -345,7 +345,9 @@ class Agent:
             case LinkConnecting():
                 self._set_link(LinkView(LinkState.CONNECTING))
             case LinkUp():
-                self._reports.put_nowait(inputs.LinkOpened(event.stock, event.highest_sid))
+                self._reports.put_nowait(
+                    inputs.LinkOpened(event.stock, event.highest_sid, event.highest_oid, event.acknowledged)
+                )
                 self._set_link(LinkView(LinkState.ONLINE))
             case LinkDown():
                 self._reports.put_nowait(inputs.LinkClosed())
@@ -354,7 +356,7 @@ class Agent:
             case StockLow():
                 self._reports.put_nowait(inputs.StockReported(event.stock))
             case Arrived():
-                envelopes = (inputs.ArrivedEnvelope(d.token, d.payload) for d in event.deliveries)
+                envelopes = (inputs.ArrivedEnvelope(d.token, d.payload, d.number) for d in event.deliveries)
                 self._reports.put_nowait(inputs.EnvelopesArrived(tuple(envelopes)))
 
     def _set_link(self, link: LinkView) -> None:

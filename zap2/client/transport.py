@@ -19,19 +19,33 @@ from zap2.ids import EnvelopeId, Uid
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """An envelope that arrived. Acknowledge it by `token` after the commit, in any order."""
+    """An envelope that arrived. Acknowledge it by `token` after the commit, in any order.
+
+    `number` is its place among all deliveries to this account: later ones have higher numbers, and it stays the same
+    when the envelope comes again. A token belongs to one link only.
+    """
 
     token: int
     envelope: EnvelopeId
     payload: bytes = field(repr=False)
+    number: int
 
 
 @dataclass(frozen=True, slots=True)
 class LinkUp:
-    """The way is open and authentic. `stock` and `highest_sid` are what is published of our prekeys."""
+    """The way is open and authentic; what the other end knows of us tells an older copy of a vault that it is one.
+
+    Args:
+        stock: one-time pairs that others can still fetch.
+        highest_sid: of our signed sets that were ever published, 0 for none.
+        highest_oid: of our pairs that were ever published, -1 for none.
+        acknowledged: the highest number of a delivery that this account acknowledged, 0 for none.
+    """
 
     stock: int
     highest_sid: int
+    highest_oid: int
+    acknowledged: int
 
 
 @dataclass(frozen=True, slots=True)

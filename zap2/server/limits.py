@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Hashable
 from dataclasses import dataclass
 
+from zap2.wire.fields import DELIVERY_WINDOW
+
 
 @dataclass(frozen=True, slots=True)
 class Rate:
@@ -42,7 +44,7 @@ class Limits:
     """Requests of one connection that have no answer yet."""
     refusals_before_cut: int = 2_000
     """Refusals for want of patience in a row, after which a connection is closed with code 4006."""
-    window: int = 64
+    window: int = DELIVERY_WINDOW
     """Deliveries that one connection may leave unacknowledged."""
     mailbox_messages: int = 10_000
     mailbox_size_b: int = 64 * 1024 * 1024

@@ -16,6 +16,8 @@ PAYLOAD_SIZES_B: Final = frozenset({512, 1024, 2048, 4096, 8192, 16384, 32768, 6
 """The only lengths that an envelope's payload may have."""
 MAX_PAIRS_PER_PUBLISH: Final = 100
 MAX_ACKS: Final = 256
+DELIVERY_WINDOW: Final = 64
+"""Deliveries that a relay may leave unacknowledged on one connection."""
 MAX_EXPIRY_S: Final = 30 * 24 * 3600
 """The longest time that a relay keeps an envelope."""
 

@@ -188,7 +188,8 @@ class LoggedIn(Frame, tag=65, frozen=True):
     """This connection may now send and receives its mailbox.
 
     The highest sid and oid that the relay knows tell an owner that came back from a backup where to go on;
-    `highest_sid` is 0 and `highest_oid` is -1 when nothing was ever published.
+    `highest_sid` is 0 and `highest_oid` is -1 when nothing was ever published. `acknowledged` is the highest seq
+    that this device ever acknowledged, 0 for none: a device that has not got that far is an older copy of itself.
     """
 
     rid: Rid
@@ -197,6 +198,7 @@ class LoggedIn(Frame, tag=65, frozen=True):
     stock: U32
     highest_sid: U32
     highest_oid: Annotated[int, Meta(ge=-1, le=0xFFFF_FFFF)]
+    acknowledged: U63
 
 
 class TokenIssued(Frame, tag=66, frozen=True):

@@ -41,8 +41,8 @@ async def test_the_first_log_in_proves_the_identity_to_this_relay_and_keeps_the_
 
     tokens = MemoryTokens()
     async with scripted_relay(admit) as relay, running(make_transport(relay, tokens)) as reports:
-        assert await reports.next(LinkUp) == LinkUp(stock=100, highest_sid=3)
-        assert reports.all == [LinkConnecting(), LinkUp(100, 3)]
+        assert await reports.next(LinkUp) == LinkUp(stock=100, highest_sid=3, highest_oid=99, acknowledged=0)
+        assert reports.all == [LinkConnecting(), LinkUp(100, 3, 99, 0)]
         relay_key = relay.key.public_key().public_bytes_raw()
         statement = login_statement(relay_key, relay.peers[0].challenge, KEYS.uid, 1)
     assert tokens.token == b"1" * 32
@@ -72,7 +72,7 @@ async def test_a_token_that_is_no_longer_good_gives_way_to_the_key_on_the_same_c
         resume = await peer.read(f.Resume)
         await peer.say(f.Error(resume.rid, code, "no", None))
         login = await peer.read(f.Authenticate)
-        await peer.say(f.LoggedIn(login.rid, b"2" * 32, 900, 0, 0, -1))
+        await peer.say(f.LoggedIn(login.rid, b"2" * 32, 900, 0, 0, -1, 0))
         await peer.hold()
 
     tokens = MemoryTokens(b"1" * 32)

@@ -30,7 +30,7 @@ async def test_deliveries_of_one_message_arrive_together_and_after_link_up() -> 
         await peer.greet()
         login = await peer.read(f.Authenticate)
         # In the very message that lets the client in.
-        await peer.say(f.LoggedIn(login.rid, b"t" * 32, 900, 0, 0, -1), delivery(1), delivery(2))
+        await peer.say(f.LoggedIn(login.rid, b"t" * 32, 900, 0, 0, -1, 0), delivery(1), delivery(2))
         await peer.say(delivery(3))
         await peer.hold()
 

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Final
 
 from zap2.client.relay.connection import News
 from zap2.client.transport import Arrived, Delivery, StockLow, TransportEvent
 from zap2.errors import ProtocolViolation
 from zap2.ids import EnvelopeId
 from zap2.wire import frames as f
-
-WINDOW: Final = 64
-"""Deliveries that a relay may leave unacknowledged on one connection."""
+from zap2.wire.fields import DELIVERY_WINDOW
 
 
 class Inbox:
@@ -73,12 +70,12 @@ class Inbox:
     def _admit(self, frame: f.Deliver, arrived: list[Delivery]) -> None:
         if frame.seq in self._in_flight:
             return
-        if len(self._in_flight) >= WINDOW:
+        if len(self._in_flight) >= DELIVERY_WINDOW:
             raise ProtocolViolation("The relay delivered more than it may before an acknowledgement.")
         token = next(self._tokens)
         self._in_flight.add(frame.seq)
         self._seq_of[token] = frame.seq
-        arrived.append(Delivery(token, EnvelopeId(frame.envelope_id), frame.payload))
+        arrived.append(Delivery(token, EnvelopeId(frame.envelope_id), frame.payload, frame.seq))
 
     def _take_stock(self, stock: int) -> None:
         # Once until we publish: a relay that repeats itself must not fill anybody's queue.

@@ -155,7 +155,7 @@ class RelayTransport:
         logged_in = await log_in(connection, self._keys, self._tokens)
         self._up_since_s = self._now_s()
         self._way = (connection, inbox)
-        report(LinkUp(logged_in.stock, logged_in.highest_sid))
+        report(LinkUp(logged_in.stock, logged_in.highest_sid, logged_in.highest_oid, logged_in.acknowledged))
         inbox.open()
         renewal = asyncio.create_task(keep_token_fresh(connection, logged_in.expires_in_s, self._tokens))
         try:

@@ -92,6 +92,7 @@ def _logged_in(
         device.prekeys.stock,
         device.prekeys.highest_sid,
         device.prekeys.highest_oid,
+        device.acknowledged,
     )
 
 

@@ -120,14 +120,14 @@ class Accounts:
     def device(self, uid: Uid, device: int) -> Device | None:
         row = self._db.execute(
             "SELECT mailbox, document, document_signature,"
-            " (SELECT count(*) FROM pair WHERE pair.mailbox = device.mailbox), highest_sid, highest_oid"
-            " FROM device JOIN account ON account.id = device.account WHERE uid = ? AND device = ?",
+            " (SELECT count(*) FROM pair WHERE pair.mailbox = device.mailbox), highest_sid, highest_oid,"
+            " acknowledged_seq FROM device JOIN account ON account.id = device.account WHERE uid = ? AND device = ?",
             (uid, device),
         ).fetchone()
         if row is None:
             return None
-        mailbox, document, document_signature, *prekeys = row
-        return Device(mailbox, document, document_signature, PrekeyState(*prekeys))
+        mailbox, document, document_signature, *prekeys, acknowledged = row
+        return Device(mailbox, document, document_signature, PrekeyState(*prekeys), acknowledged)
 
     # ---------------------------------------------------------------------------------------------- tokens
 

@@ -106,12 +106,18 @@ class Mail:
 
     def discard(self, mailbox: int, seqs: Sequence[int]) -> None:
         base = mailbox << SEQ_BITS
+        highest = 0
         for first, last in _runs(sorted(seqs)):
-            self._deleted(
-                self._db.execute(
-                    "DELETE FROM envelope WHERE id BETWEEN ? AND ? RETURNING id, length(payload)",
-                    (base | first, base | last),
-                ).fetchall()
+            rows = self._db.execute(
+                "DELETE FROM envelope WHERE id BETWEEN ? AND ? RETURNING id, length(payload)",
+                (base | first, base | last),
+            ).fetchall()
+            self._deleted(rows)
+            highest = max(highest, *(id_ & _SEQ_MASK for id_, _ in rows), 0)
+        if highest:
+            self._db.execute(
+                "UPDATE device SET acknowledged_seq = max(acknowledged_seq, ?) WHERE mailbox = ?",
+                (highest, mailbox),
             )
 
     def sweep(self, now_ms: int) -> None:

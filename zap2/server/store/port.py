@@ -28,12 +28,17 @@ class PrekeyState:
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """What is kept of one device. `mailbox` names its mailbox for as long as the store exists."""
+    """What is kept of one device.
+
+    `mailbox` names its mailbox for as long as the store exists. `acknowledged` is the highest seq that was ever
+    discarded from it because its device asked for that, 0 for none; expiry does not count.
+    """
 
     mailbox: int
     document: bytes
     document_signature: bytes
     prekeys: PrekeyState
+    acknowledged: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -78,6 +78,7 @@ _MIGRATIONS: Final = (
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX token_uid ON token (uid, device, expires_at_ms);
     """,
+    "ALTER TABLE device ADD COLUMN acknowledged_seq INTEGER NOT NULL DEFAULT 0",
 )
 VERSION: Final = len(_MIGRATIONS)
 
