@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 from zap2.client.api import (
     ContactView,
@@ -52,6 +52,7 @@ _log = logging.getLogger(__name__)
 _MAX_ARRIVALS_AT_ONCE = 64
 _IDLE_S = 60.0
 _LINK_RESTART_S = 5.0
+_LINK_PATIENCE_S = 5.0
 
 
 class Agent:
@@ -103,6 +104,7 @@ class Agent:
             asyncio.create_task(self._keep_time(), name="zap2-time"),
         ]
         if is_online:
+            self._link = LinkView(LinkState.CONNECTING)
             self._tasks.append(asyncio.create_task(self._keep_link(), name="zap2-link"))
 
     async def close(self) -> None:
@@ -207,6 +209,7 @@ class Agent:
         if e164 == self.me.number:
             uid = self.me.uid
         else:
+            await self._let_link_open()
             uid = await self._transport.look_up(e164)
         await self._command(inputs.AddContact(uid, e164, name.strip()))
         return await self.contact(uid)
@@ -282,6 +285,15 @@ class Agent:
                 self._subscriptions.publish(event)
             self._deadline_changed.set()
         return effects, events
+
+    async def _let_link_open(self) -> None:
+        """Wait a moment for a link that is being opened, so that a question right after the start is not refused."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_LINK_PATIENCE_S), self.events() as events:
+                if self._link.state is LinkState.CONNECTING:
+                    async for event in events:
+                        if isinstance(event, LinkChanged) and event.link.state is not LinkState.CONNECTING:
+                            return
 
     async def _follow_reports(self) -> None:
         while True:

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 from zap2.client.api import (
     ContactChanged,
-    ContactState,
     ConversationChanged,
     Event,
     MessageAdded,
@@ -33,8 +32,8 @@ def _event(effect: Effect, views: Views) -> Event | None:
     match effect:
         case MessageStored():
             message = views.message(effect.conversation, effect.author, effect.message)
-            line = views.conversation(effect.conversation)
-            return MessageAdded(message, is_request=line.contact_state is ContactState.REQUEST)
+            is_request = not message.is_mine and views.is_request(effect.author)
+            return MessageAdded(message, is_request=is_request)
         case MessageUpdated():
             return MessageChanged(views.message(effect.conversation, views.me().uid, effect.message))
         case ConversationUpdated():

@@ -23,6 +23,7 @@ from zap2.text import sanitize
 from zap2.vault import settings
 from zap2.vault.rows import ContactRow, ConversationRow, MessageRow
 
+NOTE_TO_SELF = "Note to self"
 MAX_TITLE_CHARS = 64
 MAX_LAST_TEXT_CHARS = 200
 
@@ -35,18 +36,20 @@ class Views:
         self._keys = engine.keys
         self._sessions = engine.sessions
         self._relay = relay
+        self._me: MeView | None = None
 
     def me(self) -> MeView:
         """Show oneself."""
-        read = self._store.settings.get_text
-        return MeView(self._keys.uid, read(settings.NAME), read(settings.NUMBER), self._relay)
+        if self._me is None:
+            read = self._store.settings.get_text
+            self._me = MeView(self._keys.uid, read(settings.NAME), read(settings.NUMBER), self._relay)
+        return self._me
 
     def title(self, uid: Uid) -> str:
         """Give the name to show for somebody: one's own name for them, else theirs, else number, else address."""
         if uid == self._keys.uid:
-            return "Note to self"
-        contact = self._store.contacts.get(uid)
-        return _title(contact) if contact is not None else format_uid(uid)[:10]
+            return NOTE_TO_SELF
+        return _title(self._store.contacts.get(uid), uid)
 
     def conversations(self) -> list[ConversationView]:
         """Show the conversation list."""
@@ -72,6 +75,11 @@ class Views:
         if row is None:
             raise UnknownConversation
         return self._contact(row)
+
+    def is_request(self, uid: Uid) -> bool:
+        """Say whether somebody is a stranger who has not been accepted."""
+        contact = self._store.contacts.get(uid)
+        return contact is not None and contact.state == ContactState.REQUEST
 
     def page(self, conversation: ConversationId, before: int | None, limit: int) -> list[MessageView]:
         """Show messages in ascending position."""
@@ -104,7 +112,7 @@ class Views:
             )
         number = safety_number(self._keys.document, contact.document)
         return SafetyNumberView(
-            uid, _title(contact), number.digits, number.qr_text, contact.trust == Trust.VERIFIED
+            uid, _title(contact, uid), number.digits, number.qr_text, contact.trust == Trust.VERIFIED
         )
 
     def _missing_before(self, row: MessageRow) -> int:
@@ -112,12 +120,12 @@ class Views:
         return 0 if previous is None else row.sequence - previous - 1
 
     def _conversation(self, row: ConversationRow) -> ConversationView:
-        contact = self._store.contacts.get(row.peer)
         is_self = row.peer == self._keys.uid
+        contact = None if is_self else self._store.contacts.get(row.peer)
         return ConversationView(
             id=row.id,
             peer=row.peer,
-            title=self.title(row.peer),
+            title=NOTE_TO_SELF if is_self else _title(contact, row.peer),
             is_self=is_self,
             trust=Trust(contact.trust) if contact else Trust.VERIFIED,
             contact_state=ContactState(contact.state) if contact else ContactState.ACCEPTED,
@@ -146,7 +154,7 @@ class Views:
         entry = self._sessions.for_sending(row.uid)
         return ContactView(
             uid=row.uid,
-            title=_title(row),
+            title=_title(row, row.uid),
             profile_name=sanitize(row.profile_name, max_chars=MAX_TITLE_CHARS, single_line=True),
             number=row.number,
             trust=Trust(row.trust),
@@ -173,7 +181,9 @@ class Views:
         )
 
 
-def _title(contact: ContactRow) -> str:
+def _title(contact: ContactRow | None, uid: Uid) -> str:
+    if contact is None:
+        return format_uid(uid)[:10]
     for name in (contact.own_name, contact.profile_name):
         clean = sanitize(name, max_chars=MAX_TITLE_CHARS, single_line=True).strip()
         if clean:
