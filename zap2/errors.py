@@ -182,7 +182,9 @@ class WrongPassphrase(VaultError):
 
     code = "wrong-passphrase"
     exit_code = 5
-    default_hint = "Nothing was changed. Try again; without the passphrase nobody can read the vault, not even you."
+    default_hint = (
+        "Nothing was changed. Try again; without the passphrase nobody can read the vault, not even you."
+    )
 
 
 class VaultDamaged(VaultError):
@@ -233,7 +235,9 @@ class NotTrusted(TransportError):
 
     code = "not-trusted"
     exit_code = 6
-    default_hint = "Somebody may be in between. Ask the relay's host whether its key changed before you go on."
+    default_hint = (
+        "Somebody may be in between. Ask the relay's host whether its key changed before you go on."
+    )
 
 
 class ProtocolViolation(TransportError):
