@@ -17,7 +17,13 @@ from tests.kit.memory_transport import MemoryNetwork, MemoryTransport
 from zap2.client.relay.link import RelayTransport
 from zap2.client.relay.registration import RegistrationClient
 from zap2.client.transport import Arrived, Delivery, LinkDown, LinkUp, Transport
-from zap2.crypto import IdentityKeys, OneTimePrekey, OneTimePrekeySecrets, SignedPrekeySecrets, SignedPrekeySet
+from zap2.crypto import (
+    IdentityKeys,
+    OneTimePrekey,
+    OneTimePrekeySecrets,
+    SignedPrekeySecrets,
+    SignedPrekeySet,
+)
 from zap2.errors import Refused, Unreachable
 from zap2.ids import EnvelopeId, Uid
 from zap2.server.options import RelayOptions
