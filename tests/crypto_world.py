@@ -21,9 +21,11 @@ from zap2.crypto import (
     open_setup,
 )
 from zap2.crypto.body import seal_body
-from zap2.crypto.header import Header, seal_header
+from zap2.crypto.header import NONCE_B, Header, seal_header
 from zap2.crypto.padding import build_frame
+from zap2.crypto.pq_state import PqState
 from zap2.crypto.ratchet_state import RatchetState
+from zap2.crypto.session import RATCHET
 from zap2.ids import RandomBytes
 
 NOW_S = 1_800_000_000
@@ -97,6 +99,12 @@ def state_of(session: Session) -> RatchetState:
     return session._state.ratchet
 
 
+def pq_of(session: Session) -> PqState:
+    """Look at the post-quantum ratchet inside a session."""
+    assert session._state.pq is not None
+    return session._state.pq
+
+
 def send_many(session: Session, count: int, rng: RandomBytes) -> tuple[Session, list[bytes]]:
     """Encrypt the numbers from 0 on, one message each."""
     payloads = []
@@ -111,3 +119,22 @@ def as_peer(session: Session, header: Header, header_key: bytes, content: bytes 
     nonce, transcript_hash = bytes(12), session._state.origin.transcript_hash
     sealed = seal_header(AESGCM(header_key), nonce, header, transcript_hash)
     return sealed + seal_body(bytes(32), nonce, build_frame(content, b"", 512 - 89), transcript_hash + sealed)
+
+
+def as_valid_peer(
+    session: Session,
+    rng: RandomBytes,
+    *,
+    record: bytes = b"",
+    extra: bytes = b"",
+    pq_epoch: int | None = None,
+) -> bytes:
+    """Write what a peer with true keys sends who puts anything into the record, the header's epoch or the root."""
+    said = pq_of(session).epoch - 1 if pq_epoch is None else pq_epoch
+    step = RATCHET.send(state_of(session), rng=rng, extra_root_input=extra, pq_epoch=said)
+    header = step.header._replace(pq_epoch=said)
+    nonce, transcript_hash = rng(NONCE_B), session._state.origin.transcript_hash
+    sealed = seal_header(AESGCM(step.header_key), nonce, header, transcript_hash)
+    size_b = 512 if len(record) < 400 else 2048
+    frame = build_frame(b"x", record, size_b - 89)
+    return sealed + seal_body(step.message_key, nonce, frame, transcript_hash + sealed)

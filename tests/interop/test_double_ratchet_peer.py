@@ -108,7 +108,7 @@ def test_session_talks_to_their_ratchet_on_the_wire(we_begin: bool) -> None:
                 root_key=root_key, peer_header_key=first, next_header_key=second, own=prekey
             )
             theirs.begin_as_initiator(prekey.public)
-        ours = _Zap2Session(Session(new_state(origin, state, None)), seed)
+        ours = _Zap2Session(Session(new_state(origin, state, None, None)), seed)
 
         if we_begin:
             read += _converse(seed, (ours.send, theirs.encrypt), (ours.receive, theirs.decrypt))

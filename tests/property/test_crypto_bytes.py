@@ -22,6 +22,7 @@ from zap2.crypto import (
     open_setup,
 )
 from zap2.crypto.padding import build_frame, parse_frame
+from zap2.crypto.pq_record import FROM_OWNER, PqRecord
 from zap2.crypto.primitives import lp, parse_ed25519, parse_mlkem768, parse_mlkem1024, parse_x25519
 from zap2.crypto.sealed import SetupFields
 from zap2.errors import CryptoError, WireError
@@ -51,6 +52,7 @@ def _genuine() -> dict[str, bytes]:
         "pending session": at_alice.encode(),
         "sealed set-up": sealed,
         "set-up fields": fields,
+        "pq record": PqRecord(FROM_OWNER, 1, 3, 5, bytes(64)).encode(),
         "frame": build_frame(b"content", b"record", 100),
         "x25519": bob.keys.agreement.public,
         "ed25519": bob.keys.document[1:33],
@@ -80,6 +82,7 @@ DECODERS: dict[str, Callable[[bytes], object]] = {
     "pending session": _read_session,
     "sealed set-up": lambda data: open_setup(data, {3: _bob().signed}, _bob().keys.uid),
     "set-up fields": SetupFields.decode,
+    "pq record": PqRecord.decode,
     "frame": parse_frame,
     "x25519": parse_x25519,
     "ed25519": parse_ed25519,

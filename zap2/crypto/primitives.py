@@ -32,6 +32,7 @@ KEY_B: Final = 32
 SIGNATURE_B: Final = 64
 MLKEM_SEED_B: Final = 64
 MLKEM768_PUBLIC_B: Final = 1184
+MLKEM768_CIPHERTEXT_B: Final = 1088
 MLKEM1024_PUBLIC_B: Final = 1568
 MLKEM1024_CIPHERTEXT_B: Final = 1568
 
@@ -201,6 +202,56 @@ def mlkem768_from_seed(seed: bytes) -> MLKEM768PrivateKey:
     if len(seed) != MLKEM_SEED_B:
         raise InvalidKey("An ML-KEM seed must have 64 bytes.")
     return MLKEM768PrivateKey.from_seed_bytes(seed)
+
+
+class MLKEM768KeyPair:
+    """An ML-KEM-768 key pair, kept as its seed; the library's object, which is dear to expand, is made when needed."""
+
+    __slots__ = ("_key", "_public", "seed")
+
+    def __init__(self, seed: bytes) -> None:
+        """Take a seed of 64 bytes.
+
+        Raises:
+            InvalidKey: it has another length.
+        """
+        if len(seed) != MLKEM_SEED_B:
+            raise InvalidKey("An ML-KEM seed must have 64 bytes.")
+        self.seed = seed
+        self._key: MLKEM768PrivateKey | None = None
+        self._public = b""
+
+    @classmethod
+    def generate(cls, rng: RandomBytes) -> MLKEM768KeyPair:
+        """Make a new key pair from 64 random bytes."""
+        return cls(rng(MLKEM_SEED_B))
+
+    @property
+    def public(self) -> bytes:
+        """The encapsulation key, 1184 bytes."""
+        if not self._public:
+            self._public = self._private.public_key().public_bytes_raw()
+        return self._public
+
+    def decapsulate(self, ciphertext: bytes) -> bytes:
+        """Open an encapsulation; a forged one of the right length gives an unrelated secret, which fails later.
+
+        Raises:
+            InvalidKey: the ciphertext does not have 1088 bytes.
+        """
+        try:
+            return self._private.decapsulate(ciphertext)
+        except ValueError:
+            raise InvalidKey("An ML-KEM-768 ciphertext is not valid.") from None
+
+    @property
+    def _private(self) -> MLKEM768PrivateKey:
+        if self._key is None:
+            self._key = mlkem768_from_seed(self.seed)
+        return self._key
+
+    def __repr__(self) -> str:
+        return "MLKEM768KeyPair(<secret>)"
 
 
 def mlkem1024_from_seed(seed: bytes) -> MLKEM1024PrivateKey:

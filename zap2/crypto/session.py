@@ -9,11 +9,11 @@ The key objects of the current chains travel from one session value to the next,
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from zap2.crypto import pqxdh
+from zap2.crypto import pq_ratchet, pqxdh
 from zap2.crypto.body import open_body, seal_body
 from zap2.crypto.header import (
     MESSAGE_TYPE,
@@ -34,7 +34,7 @@ from zap2.crypto.padding import (
     parse_frame,
 )
 from zap2.crypto.ratchet import DoubleRatchet, RatchetLabels, expire
-from zap2.crypto.ratchet_state import RatchetState
+from zap2.crypto.ratchet_state import OldChain, RatchetState, ReceivingChain
 from zap2.crypto.sealed import MESSAGE_OVERHEAD_B, MESSAGE_SIZES_B, SEALED_OVERHEAD_B, seal_setup
 from zap2.crypto.session_state import SessionState, decode_state, encode_state
 from zap2.errors import AuthenticationFailed, DuplicateMessage, Malformed
@@ -43,6 +43,13 @@ from zap2.ids import RandomBytes
 RATCHET: Final = DoubleRatchet(RatchetLabels())
 
 _HeaderKeys = dict[bytes, AESGCM]
+
+
+class PqEpochs(NamedTuple):
+    """How many post-quantum epochs the current chain of each direction stands on; 0 for none, or for no chain yet."""
+
+    sending: int
+    receiving: int
 
 
 class Session:
@@ -91,6 +98,17 @@ class Session:
         """Whether a one-time pair took part; without one, the first messages are as safe as the weekly keys."""
         return self._state.origin.has_one_time_prekey
 
+    @property
+    def pq_epoch(self) -> PqEpochs:
+        """The epochs of the chains on which messages go out and come in now.
+
+        From 1 on, a thief of an earlier state with a quantum computer cannot read the chain. 0 says that the chain
+        has the set-up's protection alone, which is post-quantum too.
+        """
+        ratchet = self._state.ratchet
+        sending, receiving = ratchet.sending, ratchet.receiving
+        return PqEpochs(sending.pq_epoch if sending else 0, receiving.pq_epoch if receiving else 0)
+
     def encode(self) -> bytes:
         """Write the session for the vault; the bytes hold its keys."""
         return encode_state(self._state)
@@ -122,15 +140,26 @@ class Session:
             CryptoError: the peer set this session up and nothing of theirs was decrypted yet.
         """
         state = self._state
-        pending, transcript_hash = state.pending, state.origin.transcript_hash
-        message_b = _message_size_b(len(content), is_sealed=pending is not None)
-        step = RATCHET.send(expire(state.ratchet, now_s), rng=rng)
+        pending, transcript_hash, pq = state.pending, state.origin.transcript_hash, state.pq
+        frame_b = _frame_size_b(len(content), is_sealed=pending is not None)
+        room_b = frame_b - FRAME_OVERHEAD_B - len(content)
+        extra, pq_epoch, record = b"", 0, b""
+        if pq is not None:
+            if pending is None and pq_ratchet.wants_lift(pq, room_b):
+                lifted_b = _lifted(frame_b)
+                frame_b, room_b = lifted_b, room_b + lifted_b - frame_b
+            if state.ratchet.sending is None:
+                pq, extra = pq_ratchet.begin_chain(pq)
+            pq_epoch = pq.epoch - 1
+        step = RATCHET.send(expire(state.ratchet, now_s), rng=rng, extra_root_input=extra, pq_epoch=pq_epoch)
         keys = self._sending_keys
         if step.header_key not in keys:
             keys = {step.header_key: AESGCM(step.header_key)}
+        if pq is not None:
+            pq, record = pq_ratchet.write(pq, room_b, rng=rng)
         nonce = rng(NONCE_B)
         sealed_header = seal_header(keys[step.header_key], nonce, step.header, transcript_hash)
-        frame = build_frame(content, b"", message_b - MESSAGE_OVERHEAD_B)
+        frame = build_frame(content, record, frame_b)
         body = seal_body(step.message_key, nonce, frame, transcript_hash + sealed_header)
         payload = sealed_header + body
         if pending is not None:
@@ -142,7 +171,7 @@ class Session:
                 set_digest=pending.set_digest,
                 uid=self.peer.uid,
             )
-        after = SessionState(state.version, state.origin, state.is_confirmed, pending, step.state)
+        after = SessionState(state.version, state.origin, state.is_confirmed, pending, step.state, pq)
         return Session(after, receiving_keys=self._receiving_keys, sending_keys=keys), payload
 
     def recognises(self, payload: bytes) -> bool:
@@ -167,8 +196,8 @@ class Session:
             DuplicateMessage: this position of the chain was consumed before, or the chain was begun by a copy of the
                 peer's state; with another payload than before it means that two copies exist.
             TooManySkipped: it lies beyond the bounds; the gap should be shown.
-            InvalidKey: the peer's new ratchet key must not be used.
-            InvalidPadding: the peer's frame is wrong.
+            InvalidKey: the peer's new ratchet key, or its post-quantum key, must not be used.
+            InvalidPadding: the peer's frame is wrong, or the post-quantum record in it.
         """
         if len(payload) not in MESSAGE_SIZES_B or payload[:1] != MESSAGE_TYPE:
             raise Malformed("This is not a ratchet message.")
@@ -177,15 +206,20 @@ class Session:
             raise AuthenticationFailed
         header_key, header = opened
         state = self._state
-        _check_chain(state.ratchet, header_key, header.ratchet_key)
-        if header.pq_epoch != 0:
-            raise AuthenticationFailed("A header names a post-quantum epoch that was never agreed.")
-        ratchet, message_key = RATCHET.receive(state.ratchet, header, now_s=now_s)
+        pq, extra = state.pq, b""
+        if _begins_chain(state.ratchet, header_key, header):
+            if pq is not None:
+                pq, extra = pq_ratchet.follow_chain(pq, header.pq_epoch)
+            elif header.pq_epoch:
+                raise AuthenticationFailed("A header names a post-quantum epoch, and this session has none.")
+        ratchet, message_key = RATCHET.receive(state.ratchet, header, now_s=now_s, extra_root_input=extra)
         sealed_header = payload[:SEALED_HEADER_B]
         associated_data = state.origin.transcript_hash + sealed_header
         frame = open_body(message_key, nonce_of(sealed_header), payload[SEALED_HEADER_B:], associated_data)
-        content, _ = parse_frame(frame)
-        after = SessionState(state.version, state.origin, True, None, ratchet)
+        content, record = parse_frame(frame)
+        if record and pq is not None:
+            pq = pq_ratchet.read(pq, record, chain_epoch=header.pq_epoch)
+        after = SessionState(state.version, state.origin, True, None, ratchet, pq)
         keys = self._receiving_keys
         if state.ratchet.receiving is None or ratchet.old is not state.ratchet.old:
             keys = _receiving_keys(ratchet, keys)
@@ -216,26 +250,36 @@ def _receiving_keys(ratchet: RatchetState, known: _HeaderKeys | None) -> _Header
     return {key: known.get(key) or AESGCM(key) for key in raw}
 
 
-def _check_chain(ratchet: RatchetState, header_key: bytes, ratchet_key: bytes) -> None:
-    """Check that a header stands under the header key of its own chain.
+def _begins_chain(ratchet: RatchetState, header_key: bytes, header: Header) -> bool:
+    """Say whether a header begins a chain; check that it stands under the header key, and in the epoch, of its own.
 
     Two ratchet keys under one header key come from two copies of the peer's state, each of which began this chain.
     """
-    chains = [(chain.header_key, chain.public) for chain in ratchet.old]
+    known: tuple[ReceivingChain | OldChain, ...] = ratchet.old
     if ratchet.receiving is not None:
-        chains.append((ratchet.receiving.header_key, ratchet.receiving.public))
-    for known_header_key, known_ratchet_key in reversed(chains):
-        if header_key == known_header_key:
-            if ratchet_key != known_ratchet_key:
+        known = (ratchet.receiving, *reversed(ratchet.old))
+    for chain in known:
+        if header_key == chain.header_key:
+            if header.ratchet_key != chain.public:
                 raise DuplicateMessage("This chain was begun twice, with another ratchet key each time.")
-            return
-    if any(ratchet_key == known_ratchet_key for _, known_ratchet_key in chains):
+            if header.pq_epoch != chain.pq_epoch:
+                raise AuthenticationFailed("A header names another post-quantum epoch than its chain.")
+            return False
+    if any(header.ratchet_key == chain.public for chain in known):
         raise AuthenticationFailed("A used ratchet key stands under the header key of a new chain.")
+    return True
 
 
-def _message_size_b(content_b: int, *, is_sealed: bool) -> int:
-    """Choose the size of the ratchet message, so that what is sent has one of the fixed sizes."""
+def _frame_size_b(content_b: int, *, is_sealed: bool) -> int:
+    """Choose the size of the frame, so that what is sent has one of the fixed sizes."""
     needed_b = content_b + FRAME_OVERHEAD_B + MESSAGE_OVERHEAD_B
     if not is_sealed:
-        return choose_size_b(needed_b, PAYLOAD_SIZES_B)
-    return choose_size_b(needed_b + SEALED_OVERHEAD_B, SEALED_PAYLOAD_SIZES_B) - SEALED_OVERHEAD_B
+        return choose_size_b(needed_b, PAYLOAD_SIZES_B) - MESSAGE_OVERHEAD_B
+    payload_b = choose_size_b(needed_b + SEALED_OVERHEAD_B, SEALED_PAYLOAD_SIZES_B)
+    return payload_b - SEALED_OVERHEAD_B - MESSAGE_OVERHEAD_B
+
+
+def _lifted(frame_b: int) -> int:
+    """Give the next size of a frame that is not sealed; the largest stays."""
+    payload_b = frame_b + MESSAGE_OVERHEAD_B
+    return choose_size_b(min(payload_b + 1, PAYLOAD_SIZES_B[-1]), PAYLOAD_SIZES_B) - MESSAGE_OVERHEAD_B

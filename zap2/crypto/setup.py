@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from zap2.crypto import pq_ratchet
 from zap2.crypto.identity import IdentityKeys
 from zap2.crypto.pqxdh import Transcript, agree_initiator, agree_responder, derive_session_keys
 from zap2.crypto.prekeys import OneTimePrekeySecrets, PrekeyBundle, SignedPrekeySecrets
@@ -76,7 +77,7 @@ def initiate(keys: IdentityKeys, bundle: PrekeyBundle, *, now_s: int, rng: Rando
         transcript_hash, fields.hash, peer.document, peer.document_signature, True, one_time is not None
     )
     pending = PendingSetup(fields.encode(), signed_set.sid, signed_set.seal, signed_set.digest)
-    return Session(new_state(origin, ratchet, pending))
+    return Session(new_state(origin, ratchet, pending, pq_ratchet.start(is_initiator=True)))
 
 
 def accept(
@@ -136,4 +137,4 @@ def accept(
         False,
         one_time is not None,
     )
-    return Session(new_state(origin, ratchet, None))
+    return Session(new_state(origin, ratchet, None, pq_ratchet.start(is_initiator=False)))
