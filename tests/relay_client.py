@@ -135,11 +135,20 @@ class FrameClient:
     async def register(self, person: Person, ticket: bytes) -> f.Registered:
         return await self.get(f.Registered, lambda rid: self.registration(rid, person, ticket))
 
-    def registration(self, rid: int, person: Person, ticket: bytes) -> f.Register:
+    def registration(
+        self, rid: int, person: Person, ticket: bytes, invite: str | None = None, pin: str | None = None
+    ) -> f.Register:
         document = person.keys.document
         statement = register_statement(self.greeting.relay_key, self.greeting.challenge, ticket, document)
         return f.Register(
-            rid, ticket, document, person.keys.document_signature, person.device, person.keys.sign(statement)
+            rid,
+            ticket,
+            document,
+            person.keys.document_signature,
+            person.device,
+            person.keys.sign(statement),
+            invite,
+            pin,
         )
 
     async def log_in(self, person: Person) -> f.LoggedIn:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Protocol
 
 from zap2.ids import EnvelopeId, Uid
+from zap2.server.store.members_port import MemberStore
 from zap2.server.store.port import (
     Deposit,
     Deposited,
@@ -24,8 +25,8 @@ NOW_MS = 1_700_000_000_000
 DAY_MS = 24 * 3600 * 1000
 
 
-class Store(RelayStore, TokenStore, Protocol):
-    """Both ports in one object."""
+class Store(RelayStore, MemberStore, TokenStore, Protocol):
+    """All ports in one object."""
 
 
 def _in_memory(folder: Path) -> Store:

@@ -23,6 +23,7 @@ _b32 = st.binary(min_size=32, max_size=32)
 _b64 = st.binary(min_size=64, max_size=64)
 _documents = st.binary(min_size=65, max_size=65)
 _numbers = st.text(min_size=1, max_size=64)
+_pins = st.text(min_size=4, max_size=64)
 _payloads = st.sampled_from(sorted(PAYLOAD_SIZES_B)).map(bytes)
 _sets = st.binary(min_size=1, max_size=64)
 
@@ -32,9 +33,13 @@ client_frames = st.one_of(
     st.builds(f.Resume, _rids, _b32),
     st.builds(f.RenewToken, _rids),
     st.builds(f.RevokeTokens, _rids),
-    st.builds(f.StartVerification, _rids, _numbers),
+    st.builds(f.StartVerification, _rids, _numbers, st.none() | _numbers),
     st.builds(f.CheckCode, _rids, _numbers, st.text(min_size=1, max_size=16)),
-    st.builds(f.Register, _rids, _b32, _documents, _b64, _rids, _b64),
+    st.builds(
+        f.Register, _rids, _b32, _documents, _b64, _rids, _b64, st.none() | _numbers, st.none() | _pins
+    ),
+    st.builds(f.SetPin, _rids, st.none() | _pins),
+    st.builds(f.SetListed, _rids, st.booleans()),
     st.builds(f.Publish, _rids, st.none() | _sets, st.lists(_sets, max_size=3).map(tuple)),
     st.builds(f.Fetch, _rids, _b32, _rids, st.booleans()),
     st.builds(f.Lookup, _rids, _numbers),
@@ -169,7 +174,9 @@ def test_a_frame_never_shows_what_it_carries() -> None:
     for frame in (
         f.CheckCode(7, "+4915123456789", "123456"),
         f.Resume(7, b"s" * 32),
-        f.Register(7, b"s" * 32, bytes(65), bytes(64), 1, bytes(64)),
+        f.Register(7, b"s" * 32, bytes(65), bytes(64), 1, bytes(64), "invite-ssss", "123456"),
+        f.StartVerification(7, "+4915123456789", "invite-ssss"),
+        f.SetPin(7, "123456"),
         f.VerificationStarted(7, "+4915123456789", "log", 600, 30, b"s" * 32),
         f.Send(7, b"s" * 16, b"s" * 32, 1, 60, b"s" * 512),
     ):

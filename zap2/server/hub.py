@@ -36,6 +36,8 @@ class Hub:
     def __init__(self) -> None:
         self._online: dict[int, OnlineDevice] = {}
         self.uncommitted_b = 0
+        self.accepted = 0
+        """Envelopes that were stored, repetitions not counted, since the start."""
 
     def __len__(self) -> int:
         return len(self._online)
@@ -55,6 +57,10 @@ class Hub:
     def get(self, mailbox: int) -> OnlineDevice | None:
         """Give the connection of a mailbox's device."""
         return self._online.get(mailbox)
+
+    def online_uids(self) -> set[Uid]:
+        """Give whose devices are here."""
+        return {device.uid for device in self._online.values()}
 
     def cut_account(self, uid: Uid, code: CloseCode, reason: str, but: int) -> None:
         """Close all connections of an account, but the one of mailbox `but`."""

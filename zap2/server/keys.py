@@ -47,6 +47,15 @@ class RelayKeys:
         """Hash a verification code together with the number that it is for."""
         return hmac.digest(self._hashing_key, b"code" + number_key + code.encode(), "sha256")
 
+    def invite_hash(self, invite: str) -> bytes:
+        """Hash an invite as a person typed it: capitals, blanks and hyphens do not matter."""
+        plain = "".join(invite.lower().split()).replace("-", "")
+        return hmac.digest(self._hashing_key, b"invite" + plain.encode(), "sha256")
+
+    def pin_key(self, uid: Uid, pin: str) -> bytes:
+        """Give what is hashed slowly in place of a PIN, so that the store alone cannot be searched for it."""
+        return hmac.digest(self._hashing_key, b"pin" + uid + pin.encode(), "sha256")
+
     def dedupe_key(self, sender_mailbox: int, uid: Uid, device: int, envelope_id: EnvelopeId) -> bytes:
         """Hash who sent which envelope to whom: 16 bytes that recognise a repetition and name nobody."""
         # BLAKE2b, because this is computed for every message and takes a third of HMAC's time.

@@ -31,6 +31,7 @@ class Limits:
     registrations_per_source: Rate = Rate(500, 1)
     logins_per_source: Rate = Rate(2_000, 100)
     logins_per_account: Rate = Rate(100, 1)
+    pins_per_account: Rate = Rate(10, 1 / 60)
     lookups_per_account: Rate = Rate(300, 0.5)
     fetches_per_account: Rate = Rate(500, 1)
     pairs_per_account_and_target: Rate = Rate(10, 1 / 60)

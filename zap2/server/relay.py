@@ -8,8 +8,9 @@ import errno
 import logging
 import os
 import time
+from operator import itemgetter
 from types import TracebackType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from filelock import FileLock
 
@@ -17,9 +18,12 @@ from zap2.address import RelayAddress
 from zap2.errors import UsageError
 from zap2.ids import RandomBytes
 from zap2.server import datadir
+from zap2.server.admin_socket import AdminSocket
 from zap2.server.code_delivery import CodeDelivery, LogDelivery
 from zap2.server.hub import Hub
 from zap2.server.keys import load_keys
+from zap2.server.mail_gateway import MailDelivery
+from zap2.server.operator import Operator
 from zap2.server.options import RelayOptions
 from zap2.server.services import Clock, Limiter, Services
 from zap2.server.session import Session
@@ -27,18 +31,46 @@ from zap2.server.store.commits import StoreFailed
 from zap2.server.store.sqlite import SqliteStore
 from zap2.server.tls import Certificate
 from zap2.server.transport import WebSocketConnection
+from zap2.server.webhook import WebhookDelivery
 from zap2.wire.fields import CloseCode
 from zap2.wire.frames import Draining
+
+if TYPE_CHECKING:
+    from zap2.server.watch import Watch
 
 _log = logging.getLogger("zap2.relay")
 # Inside somebody else's process the relay writes nowhere unless that process says where.
 _log.addHandler(logging.NullHandler())
 _TICK_S: Final = 0.5
 _BACKLOG: Final = 1_024
+_MAX_SPREAD_S: Final = 300.0
 
 
 def _wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
+
+
+def _delivery(options: RelayOptions) -> CodeDelivery:
+    if options.verify == "webhook":
+        if options.webhook is None:
+            raise UsageError(
+                "Codes are to go to a webhook, and there is none.", "Give it with --webhook-url."
+            )
+        return WebhookDelivery(options.webhook)
+    if options.verify == "smtp":
+        if options.mail_gateway is None:
+            raise UsageError("Codes are to go by mail, and there is no gateway.", "Give it with --smtp-url.")
+        return MailDelivery(options.mail_gateway)
+    return LogDelivery()
+
+
+async def _open_watch(services: Services, port: int) -> Watch:
+    # Loaded here: a relay inside a chat is not watched.
+    from zap2.server.watch import Watch
+
+    watch = Watch(services)
+    await watch.start(port)
+    return watch
 
 
 class Relay:
@@ -62,7 +94,7 @@ class Relay:
         self._options = options
         self._now_ms = now_ms
         self._rng = rng
-        self._code_delivery = code_delivery or LogDelivery()
+        self._code_delivery = code_delivery or _delivery(options)
         self._connections: dict[WebSocketConnection, Session | None] = {}
         self._per_source: dict[str, int] = {}
         self._all_gone = asyncio.Event()
@@ -70,8 +102,14 @@ class Relay:
         self._certificate: Certificate | None = None
         self._lock: FileLock | None = None
         self._services: Services
+        self._operator: Operator
         self._server: asyncio.Server | None = None
         self._ticker: asyncio.Task[None] | None = None
+        self._admin: AdminSocket | None = None
+        self._watch: Watch | None = None
+        self._leaving: asyncio.Task[None] | None = None
+        self.stop_asked = asyncio.Event()
+        """Set when it is to be stopped: by `drain`, once all connections are gone. Whoever runs it waits for that."""
 
     # ------------------------------------------------------------------------------------------ start and stop
 
@@ -91,9 +129,14 @@ class Relay:
                 self._lock = datadir.claim(options.data_dir)
             await self._open()
             await self._listen()
+            if options.metrics_port is not None:
+                self._watch = await _open_watch(self._services, options.metrics_port)
         except BaseException:
             await self.stop()
             raise
+        if options.data_dir is not None:
+            self._admin = AdminSocket(options.data_dir, self._operator, self.drain)
+            await self._admin.start()
         self._ticker = asyncio.get_running_loop().create_task(self._tick())
         _log.info("listening on %s, port %d", options.host, self.port)
 
@@ -101,24 +144,41 @@ class Relay:
         """Tell the clients, commit everything, close. Does nothing when the relay is stopped already."""
         if self._server is not None:
             self._server.close()
-        if self._ticker is not None:
-            self._ticker.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._ticker
-            self._ticker = None
+        for task in (self._ticker, self._leaving):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await task
+        self._ticker = self._leaving = None
+        if self._admin is not None:
+            await self._admin.stop()
+            self._admin = None
         if hasattr(self, "_services"):
-            self._services.is_draining = True
+            self._services.is_leaving = self._services.is_draining = True
             for session in self._connections.values():
                 if session is not None:
-                    session.tell(Draining(self._options.reconnect_after_s))
+                    session.tell(Draining(self._return_after_s()))
             await self._services.finish()
             # Answers to what was still being committed go out before the connections close.
             await self._services.store.close()
         await self._close_connections()
+        if self._watch is not None:
+            await self._watch.stop()
+            self._watch = None
         self._server = None
         if self._lock is not None:
             self._lock.release()
             self._lock = None
+
+    def drain(self, over_s: float) -> None:
+        """Take no new connections and close the present ones one after another; then `stop_asked` is set.
+
+        Args:
+            over_s: how long to take; each client is sent away at its own moment in it.
+        """
+        if self._leaving is None:
+            self._services.is_leaving = True
+            self._leaving = asyncio.get_running_loop().create_task(self._leave(over_s))
 
     async def __aenter__(self) -> Relay:
         await self.start()
@@ -154,6 +214,16 @@ class Relay:
         return RelayAddress(host, self.port, self._options.has_tls, self.fingerprint)
 
     @property
+    def operator(self) -> Operator:
+        """What a host can ask of it. Known once it has started."""
+        return self._operator
+
+    @property
+    def metrics_port(self) -> int:
+        """The port of /healthz, /readyz and /metrics; 0 where there is none."""
+        return self._watch.port if self._watch is not None else 0
+
+    @property
     def connection_count(self) -> int:
         """How many connections there are now, logged in or not."""
         return len(self._connections)
@@ -178,8 +248,18 @@ class Relay:
         )
         await store.open()
         self._services = Services(
-            options, store, store, keys, self._code_delivery, Hub(), Limiter(limits), self._now_ms, self._rng
+            options,
+            store,
+            store,
+            store,
+            keys,
+            self._code_delivery,
+            Hub(),
+            Limiter(limits),
+            self._now_ms,
+            self._rng,
         )
+        self._operator = Operator(self._services)
 
     async def _listen(self) -> None:
         options = self._options
@@ -212,13 +292,16 @@ class Relay:
         source = connection.source
         here = self._per_source.get(source, 0)
         if (
-            self._services.is_draining
+            self._services.is_leaving
             or len(self._connections) >= limits.connections
             or here >= limits.connections_per_source
             or self._services.limiter.handshakes_per_source.take(source, self._now_ms())
         ):
+            self._services.counts.turned_away += 1
             return False
+        self._services.counts.handshakes += 1
         self._connections[connection] = None
+        self._services.counts.connections = len(self._connections)
         self._all_gone.clear()
         self._per_source[source] = here + 1
         return True
@@ -231,6 +314,7 @@ class Relay:
         if connection not in self._connections:
             return  # It was never admitted.
         del self._connections[connection]
+        self._services.counts.connections = len(self._connections)
         if not self._connections:
             self._all_gone.set()
         left = self._per_source[connection.source] - 1
@@ -242,16 +326,41 @@ class Relay:
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()
         while True:
+            due_at = loop.time() + _TICK_S
             await asyncio.sleep(_TICK_S)
             now = loop.time()
+            self._services.counts.loop_lag_s = max(0.0, now - due_at)
             for connection, session in list(self._connections.items()):
                 connection.tick(now)
                 if session is not None:
                     session.tick()
             if self._certificate is not None:
                 self._certificate.reload_if_changed()
+            asked_at = loop.time()
             with contextlib.suppress(StoreFailed):  # The store has logged it.
                 await self._services.store.sweep(self._now_ms())
+            self._services.counts.store_s = loop.time() - asked_at
+
+    def _return_after_s(self) -> float:
+        """Choose when one client is to come back: together they come at `returns_per_s`."""
+        options = self._options
+        spread_s = min(_MAX_SPREAD_S, len(self._connections) / options.returns_per_s)
+        return round(options.reconnect_after_s + spread_s * self._share(), 3)
+
+    def _share(self) -> float:
+        return int.from_bytes(self._rng(4), "big") / 2**32
+
+    async def _leave(self, over_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        start = loop.time()
+        plan = sorted(((self._share(), connection) for connection in self._connections), key=itemgetter(0))
+        for share, connection in plan:
+            await asyncio.sleep(max(0.0, start + share * over_s - loop.time()))
+            session = self._connections.get(connection)
+            if session is not None:
+                session.tell(Draining(self._options.reconnect_after_s))
+            connection.close(CloseCode.GOING_AWAY, "the relay is stopping")
+        self.stop_asked.set()
 
     async def _close_connections(self) -> None:
         for connection in list(self._connections):

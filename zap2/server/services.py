@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable, Coroutine, Hashable
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from zap2.server.hub import Hub
 from zap2.server.keys import RelayKeys
 from zap2.server.limits import Buckets, Limits, Rate
 from zap2.server.options import RelayOptions
+from zap2.server.store.members_port import MemberStore
 from zap2.server.store.port import RelayStore, TokenStore
 from zap2.wire.fields import ErrorCode
 
@@ -34,6 +36,7 @@ class Limiter:
         self.registrations_per_source = buckets(limits.registrations_per_source)
         self.logins_per_source = buckets(limits.logins_per_source)
         self.logins_per_account = buckets(limits.logins_per_account)
+        self.pins_per_account = buckets(limits.pins_per_account)
         self.lookups_per_account = buckets(limits.lookups_per_account)
         self.fetches_per_account = buckets(limits.fetches_per_account)
         self.pairs_per_account_and_target = buckets(limits.pairs_per_account_and_target)
@@ -44,11 +47,29 @@ class Limiter:
 
 
 @dataclass(slots=True)
+class Counts:
+    """What a host watches, beside what hub and store know."""
+
+    connections: int = 0
+    handshakes: int = 0
+    turned_away: int = 0
+    """Connections that were dropped before their handshake: too many, too often, or while the relay stops."""
+    logins: int = 0
+    refusals: Counter[str] = field(default_factory=Counter)
+    """Refused requests by code."""
+    store_s: float = 0.0
+    """How long the last round of the store took, with its commit."""
+    loop_lag_s: float = 0.0
+    """How late the event loop came to its last tick."""
+
+
+@dataclass(slots=True)
 class Services:
     """The ports and the shared state of one relay."""
 
     options: RelayOptions
     store: RelayStore
+    members: MemberStore
     tokens: TokenStore
     keys: RelayKeys
     code_delivery: CodeDelivery
@@ -56,7 +77,13 @@ class Services:
     limiter: Limiter
     now_ms: Clock
     rng: RandomBytes
+    counts: Counts = field(default_factory=Counts)
+    is_leaving: bool = False
+    """No new connections: the relay is on its way to an end."""
     is_draining: bool = False
+    """No new requests either: it ends now."""
+    slow_hashing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Held while a PIN is hashed: each takes 64 MiB."""
     _tasks: set[asyncio.Task[None]] = field(default_factory=set)
 
     def start(self, work: Coroutine[Any, Any, None]) -> None:

@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 from zap2.errors import Refused, WireError
 from zap2.ids import Uid
-from zap2.server.handlers import directory, login, mail, signup
+from zap2.server.handlers import directory, login, mail, pins, signup
 from zap2.server.mailbox import Delivery
 from zap2.server.services import Peer, Services
 from zap2.server.store.commits import StoreFailed
@@ -82,6 +82,8 @@ _RULES: Final[Mapping[type[f.Frame], _Rule]] = {
     f.Publish: _Rule(State.AUTHENTICATED, directory.publish),
     f.Fetch: _Rule(State.AUTHENTICATED, directory.fetch),
     f.Lookup: _Rule(State.AUTHENTICATED, directory.lookup),
+    f.SetPin: _Rule(State.AUTHENTICATED, pins.set_pin),
+    f.SetListed: _Rule(State.AUTHENTICATED, pins.set_listed),
 }
 
 
@@ -258,6 +260,7 @@ class Session:
             return
         self._state = State.AUTHENTICATED
         services = self._services
+        services.counts.logins += 1
         self._delivery = Delivery(
             self._connection, services.store, login.mailbox, services.options.limits.window, services.now_ms
         )
@@ -271,6 +274,7 @@ class Session:
 
     def _refuse(self, rid: int, refusal: Refused) -> None:
         self._open_rids.discard(rid)
+        self._services.counts.refusals[refusal.code] += 1
         self._connection.send(f.Error(rid, refusal.code, str(refusal), refusal.retry_after_s))
         self._refusals += 1
         if self._refusals > self._services.options.limits.refusals_before_cut:

@@ -36,6 +36,8 @@ EncodedPair: TypeAlias = Annotated[bytes, Meta(min_length=1, max_length=2048)]
 Payload: TypeAlias = Annotated[bytes, Meta(min_length=512, max_length=65536)]
 Number: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
 Code: TypeAlias = Annotated[str, Meta(min_length=1, max_length=16)]
+Invite: TypeAlias = Annotated[str, Meta(min_length=1, max_length=64)]
+Pin: TypeAlias = Annotated[str, Meta(min_length=4, max_length=64)]
 Word: TypeAlias = Annotated[str, Meta(min_length=1, max_length=40)]
 Words: TypeAlias = Annotated[str, Meta(max_length=500)]
 
@@ -56,6 +58,11 @@ class ErrorCode(StrEnum):
     NUMBER_REGISTERED = "number-registered"
     TICKET_INVALID = "ticket-invalid"
     REGISTRATION_CLOSED = "registration-closed"
+    INVITE_NEEDED = "invite-needed"
+    CODE_NOT_SENT = "code-not-sent"
+    PIN_NEEDED = "pin-needed"
+    WRONG_PIN = "wrong-pin"
+    ACCOUNT_BLOCKED = "account-blocked"
     NOT_FOUND = "not-found"
     NO_PREKEYS = "no-prekeys"
     MAILBOX_FULL = "mailbox-full"
@@ -93,3 +100,5 @@ class CloseCode(IntEnum):
     """No hello, no log-in, or no sign of life in time."""
     FLOOD = 4006
     """Far more requests than the limits allow, after they had been refused with `rate-limited`."""
+    BLOCKED = 4007
+    """The relay's host has blocked this account."""

@@ -29,8 +29,10 @@ from zap2.wire.fields import (
     Document,
     EncodedPair,
     EncodedSet,
+    Invite,
     Number,
     Payload,
+    Pin,
     Rid,
     Seconds,
     Signature,
@@ -91,10 +93,14 @@ class RevokeTokens(Frame, tag=5, frozen=True):
 
 
 class StartVerification(Frame, tag=6, frozen=True):
-    """Ask for a code to be sent to a phone number → VerificationStarted. Before log-in."""
+    """Ask for a code to be sent to a phone number → VerificationStarted. Before log-in.
+
+    `invite` is needed where the greeting says so, and is not used up by this.
+    """
 
     rid: Rid
     number: Number
+    invite: Invite | None = None
 
 
 class CheckCode(Frame, tag=7, frozen=True):
@@ -108,7 +114,8 @@ class CheckCode(Frame, tag=7, frozen=True):
 class Register(Frame, tag=8, frozen=True):
     """Bind a verified number to an identity → Registered. `proof` is over `register_statement`.
 
-    The same ticket with the same document may be sent again, should the answer have been lost.
+    The same ticket with the same document may be sent again, should the answer have been lost. `invite` is used up
+    by it, `pin` takes a number over from the account that has it.
     """
 
     rid: Rid
@@ -117,6 +124,8 @@ class Register(Frame, tag=8, frozen=True):
     document_signature: Signature
     device: Device
     proof: Signature
+    invite: Invite | None = None
+    pin: Pin | None = None
 
 
 class Publish(Frame, tag=9, frozen=True):
@@ -170,6 +179,20 @@ class Ack(Frame, tag=13, frozen=True):
     seqs: Annotated[tuple[U63, ...], Meta(min_length=1, max_length=MAX_ACKS)]
 
 
+class SetPin(Frame, tag=14, frozen=True):
+    """Set the registration PIN, without which nobody takes this account's number over; nil removes it → Done."""
+
+    rid: Rid
+    pin: Pin | None
+
+
+class SetListed(Frame, tag=15, frozen=True):
+    """Choose whether others find this account by its number → Done. At first they do."""
+
+    rid: Rid
+    listed: bool
+
+
 # -------------------------------------------------------------------------------------------- from the relay
 
 
@@ -180,7 +203,7 @@ class Greeting(Frame, tag=64, frozen=True):
     challenge: Bytes32
     registration: Literal["open", "invite", "closed"]
     verification: Word
-    """How codes travel: `log`, `none`, or a later method's name."""
+    """How codes travel: `log`, `webhook`, `smtp`, `none`, or a later method's name."""
     signature: Signature
 
 
@@ -315,22 +338,6 @@ class Error(Frame, tag=78, frozen=True):
         return f"Error(rid={self.rid}, code={self.code!r}, retry_after_s={self.retry_after_s})"
 
 
-ClientFrame: TypeAlias = (
-    ClientHello
-    | Authenticate
-    | Resume
-    | RenewToken
-    | RevokeTokens
-    | StartVerification
-    | CheckCode
-    | Register
-    | Publish
-    | Fetch
-    | Lookup
-    | Send
-    | Ack
-)
-
 Request: TypeAlias = (
     Authenticate
     | Resume
@@ -343,24 +350,8 @@ Request: TypeAlias = (
     | Fetch
     | Lookup
     | Send
-)
-
-RelayFrame: TypeAlias = (
-    Greeting
-    | LoggedIn
-    | TokenIssued
-    | Done
-    | VerificationStarted
-    | Ticket
-    | Registered
-    | Published
-    | Bundle
-    | Found
-    | Sent
-    | Deliver
-    | StockLow
-    | Draining
-    | Error
+    | SetPin
+    | SetListed
 )
 
 Answer: TypeAlias = (
@@ -376,3 +367,6 @@ Answer: TypeAlias = (
     | Sent
     | Error
 )
+
+ClientFrame: TypeAlias = ClientHello | Request | Ack
+RelayFrame: TypeAlias = Greeting | Answer | Deliver | StockLow | Draining

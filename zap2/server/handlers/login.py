@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from typing import Final
 
@@ -15,6 +16,7 @@ from zap2.wire.frames import Authenticate, Done, LoggedIn, RenewToken, Resume, R
 from zap2.wire.statements import login_statement
 
 _TOKEN_SIZE_B: Final = 32
+_DAY_MS: Final = 24 * 3600 * 1000
 
 
 async def authenticate(services: Services, peer: Peer, frame: Authenticate) -> LoggedIn:
@@ -31,6 +33,7 @@ async def authenticate(services: Services, peer: Peer, frame: Authenticate) -> L
         Identity.parse(device.document, device.document_signature).verify(statement, frame.signature)
     except CryptoError:
         raise Refused(ErrorCode.BAD_SIGNATURE, "The log-in's signature does not verify.") from None
+    await _admit(services, uid, now_ms)
     token, owner = await _issue(services, uid, frame.device, now_ms)
     return _logged_in(services, peer, frame.rid, device, token, owner)
 
@@ -44,7 +47,9 @@ async def resume(services: Services, peer: Peer, frame: Resume) -> LoggedIn:
         raise Refused(ErrorCode.TOKEN_UNKNOWN, "This token is unknown or was revoked; log in with the key.")
     if owner.expires_at_ms <= now_ms:
         raise Refused(ErrorCode.TOKEN_EXPIRED, "This token has expired; log in with the key.")
-    device = await services.store.device(owner.uid, owner.device)
+    device, _ = await asyncio.gather(
+        services.store.device(owner.uid, owner.device), _admit(services, owner.uid, now_ms)
+    )
     if device is None:
         raise Refused(ErrorCode.TOKEN_UNKNOWN, "This token's account is gone.")
     return _logged_in(services, peer, frame.rid, device, frame.token, owner)
@@ -55,6 +60,7 @@ async def renew_token(services: Services, peer: Peer, frame: RenewToken) -> Toke
     now_ms = services.now_ms()
     login = login_of(peer)
     require(services.limiter.logins_per_account, login.uid, now_ms)
+    await _admit(services, login.uid, now_ms)
     token, owner = await _issue(services, login.uid, login.device, now_ms)
     await services.tokens.drop_token(login.token_hash)
     login.token_hash, login.expires_at_ms = _hash(token), owner.expires_at_ms
@@ -69,6 +75,18 @@ async def revoke_tokens(services: Services, peer: Peer, frame: RevokeTokens) -> 
     reason = "the account's tokens were revoked"
     services.hub.cut_account(login.uid, CloseCode.TOKEN_EXPIRED, reason, but=login.mailbox)
     return Done(frame.rid)
+
+
+async def _admit(services: Services, uid: Uid, now_ms: int) -> None:
+    """Refuse an account that the host has blocked; take note that any other is in use."""
+    member = await services.members.member(uid)
+    if member is None:
+        return
+    if member.is_blocked:
+        raise Refused(ErrorCode.ACCOUNT_BLOCKED, "The relay's host has blocked this account.")
+    day = now_ms // _DAY_MS
+    if member.active_day < day:
+        await services.members.mark_active(uid, day)
 
 
 async def _issue(services: Services, uid: Uid, device: int, now_ms: int) -> tuple[bytes, TokenOwner]:

@@ -52,8 +52,10 @@ def _deposited(
 ) -> None:
     services.hub.uncommitted_b -= size_b
     if isinstance(result, Deposited):
-        if result.envelope is not None and (device := services.hub.get(result.mailbox)):
-            device.arrived(result.envelope)
+        if result.envelope is not None:
+            services.hub.accepted += 1
+            if device := services.hub.get(result.mailbox):
+                device.arrived(result.envelope)
         answered(Sent(rid, "stored", result.waiting))
     elif result is DepositRefusal.NO_MAILBOX:
         answered(Error(rid, ErrorCode.NOT_FOUND, "This relay has no such account.", None))

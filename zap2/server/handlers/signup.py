@@ -8,15 +8,21 @@ from typing import Final
 from zap2.crypto.identity import Identity
 from zap2.errors import CryptoError, InvalidPhoneNumber, Refused
 from zap2.phone import parse_number
+from zap2.server.code_delivery import CodeNotSent
+from zap2.server.handlers.pins import right_pin
 from zap2.server.services import Peer, Services, require
-from zap2.server.store.port import CodeCheck, CodePolicy, NewAccount, Registration, TooSoon
+from zap2.server.store.members_port import Member
+from zap2.server.store.port import Admission, CodeCheck, CodePolicy, NewAccount, Registration, TooSoon
 from zap2.wire.fields import ErrorCode
 from zap2.wire.frames import CheckCode, Register, Registered, StartVerification, Ticket, VerificationStarted
 from zap2.wire.statements import register_statement
 
 TICKET_TTL_S: Final = 1_800
+IDLE_DAYS: Final = 7
+"""An account that was not used for more days than this loses its number to whoever proves to have it."""
 _POLICY: Final = CodePolicy()
 _TICKET_SIZE_B: Final = 32
+_DAY_MS: Final = 24 * 3600 * 1000
 
 
 def parse(services: Services, text: str) -> str:
@@ -34,9 +40,13 @@ def parse(services: Services, text: str) -> str:
 async def start_verification(services: Services, peer: Peer, frame: StartVerification) -> VerificationStarted:
     """Send a code, or give the ticket at once where the host asks for no proof."""
     now_ms = services.now_ms()
-    if services.options.registration != "open":
+    if services.options.registration == "closed":
         raise Refused(ErrorCode.REGISTRATION_CLOSED, "This relay takes no new accounts.")
     require(services.limiter.verifications_per_source, peer.source, now_ms)
+    # Before a code is sent, which costs the host money.
+    invite_hash = _needed_invite(services, frame.invite)
+    if invite_hash is not None and not await services.members.has_invite(invite_hash, now_ms):
+        raise _invite_invalid()
     number = parse(services, frame.number)
     number_key = services.keys.number_key(number)
     method = services.options.verify
@@ -53,7 +63,12 @@ async def start_verification(services: Services, peer: Peer, frame: StartVerific
             f"A code was sent a moment ago; ask for another one in {started.retry_after_s:.0f} seconds.",
             started.retry_after_s,
         )
-    await services.code_delivery.deliver(number, code, _POLICY.ttl_s)
+    try:
+        await services.code_delivery.deliver(number, code, _POLICY.ttl_s)
+    except CodeNotSent:
+        raise Refused(
+            ErrorCode.CODE_NOT_SENT, "The relay could not send the code.", started.resend_after_s
+        ) from None
     return VerificationStarted(frame.rid, number, method, _POLICY.ttl_s, started.resend_after_s, None)
 
 
@@ -84,23 +99,68 @@ async def register(services: Services, peer: Peer, frame: Register) -> Registere
     except CryptoError:
         raise Refused(ErrorCode.BAD_SIGNATURE, "The identity or its proof does not verify.") from None
     account = NewAccount(identity.uid, frame.document, frame.document_signature, frame.device)
-    outcome = await services.store.register(hashlib.sha256(frame.ticket).digest(), account, now_ms)
+    ticket_hash = hashlib.sha256(frame.ticket).digest()
+    owner = await services.members.ticket_owner(ticket_hash, now_ms)
+    replaces = None
+    if owner is not None and owner.uid != identity.uid:
+        await _may_take_over(services, owner, frame.pin, now_ms)
+        replaces = owner.uid
+    admission = Admission(_needed_invite(services, frame.invite), replaces)
+    outcome = await services.store.register(ticket_hash, account, now_ms, admission)
     if outcome is Registration.TICKET_INVALID:
         raise Refused(
             ErrorCode.TICKET_INVALID, "This ticket is unknown, expired or used; verify the number again."
         )
     if outcome is Registration.NUMBER_TAKEN:
         raise _number_registered()
+    if outcome is Registration.INVITE_INVALID:
+        raise _invite_invalid()
     return Registered(frame.rid, identity.uid)
+
+
+async def _may_take_over(services: Services, owner: Member, pin: str | None, now_ms: int) -> None:
+    """Refuse to take a number from an account that is in use and does not consent by its PIN."""
+    if not _can_lose_its_number(services, owner, now_ms):
+        raise _number_registered()
+    if _is_idle(services, owner, now_ms):
+        return
+    if pin is None:
+        raise Refused(
+            ErrorCode.PIN_NEEDED, "Another account has this number; its registration PIN is needed."
+        )
+    await right_pin(services, owner.uid, pin, now_ms)
 
 
 async def _make_ticket(services: Services, number_key: bytes, now_ms: int) -> bytes:
     # Only whoever has proved possession of the number learns that it has an account.
-    if await services.store.is_registered(number_key):
+    owner = await services.members.number_owner(number_key)
+    if owner is not None and not _can_lose_its_number(services, owner, now_ms):
         raise _number_registered()
     ticket = services.rng(_TICKET_SIZE_B)
     await services.store.put_ticket(hashlib.sha256(ticket).digest(), number_key, now_ms + TICKET_TTL_S * 1000)
     return ticket
+
+
+def _can_lose_its_number(services: Services, owner: Member, now_ms: int) -> bool:
+    return not owner.is_blocked and (owner.has_pin or _is_idle(services, owner, now_ms))
+
+
+def _is_idle(services: Services, owner: Member, now_ms: int) -> bool:
+    # Where nobody proves numbers, an idle account would be anybody's.
+    return services.options.verify != "none" and now_ms // _DAY_MS - owner.active_day > IDLE_DAYS
+
+
+def _needed_invite(services: Services, invite: str | None) -> bytes | None:
+    """Give the hash of the invite where one is needed, None where it is not."""
+    if services.options.registration != "invite":
+        return None
+    if invite is None:
+        raise Refused(ErrorCode.INVITE_NEEDED, "This relay takes new accounts by invite only.")
+    return services.keys.invite_hash(invite)
+
+
+def _invite_invalid() -> Refused:
+    return Refused(ErrorCode.INVITE_NEEDED, "This invite is unknown, was used, or has expired.")
 
 
 def _number_registered() -> Refused:

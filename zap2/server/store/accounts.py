@@ -8,6 +8,7 @@ from typing import Final
 
 from zap2.ids import Uid
 from zap2.server.store.port import (
+    Admission,
     CodeCheck,
     CodePolicy,
     CodeStarted,
@@ -22,6 +23,8 @@ from zap2.server.store.port import (
 _FORGET_CODES_AFTER_MS: Final = 24 * 3600 * 1000
 _MAX_RESEND_AFTER_S: Final = 3_600
 _TOKENS_PER_DEVICE: Final = 8
+_DAY_MS: Final = 24 * 3600 * 1000
+_RELEASED: Final = b"released"
 _TOKEN_GRACE_MS: Final = 3_600 * 1000
 """How long an expired token is told apart from an unknown one."""
 
@@ -79,10 +82,12 @@ class Accounts:
         return CodeCheck.WRONG
 
     def is_registered(self, number_key: bytes) -> bool:
-        return self.find_number(number_key) is not None
+        return self._owner(number_key) is not None
 
     def find_number(self, number_key: bytes) -> Uid | None:
-        row = self._db.execute("SELECT uid FROM account WHERE number_key = ?", (number_key,)).fetchone()
+        row = self._db.execute(
+            "SELECT uid FROM account WHERE number_key = ? AND is_listed AND NOT is_blocked", (number_key,)
+        ).fetchone()
         return Uid(row[0]) if row else None
 
     def put_ticket(self, ticket_hash: bytes, number_key: bytes, expires_at_ms: int) -> None:
@@ -92,7 +97,9 @@ class Accounts:
 
     # -------------------------------------------------------------------------------------------- accounts
 
-    def register(self, ticket_hash: bytes, account: NewAccount, now_ms: int) -> Registration:
+    def register(
+        self, ticket_hash: bytes, account: NewAccount, now_ms: int, admission: Admission
+    ) -> Registration:
         row = self._db.execute(
             "SELECT number_key, used_by FROM ticket WHERE ticket_hash = ? AND expires_at_ms > ?",
             (ticket_hash, now_ms),
@@ -102,20 +109,39 @@ class Accounts:
         number_key, used_by = row
         if used_by is not None:
             return Registration.DONE if used_by == account.uid else Registration.TICKET_INVALID
-        owner = self.find_number(number_key)
-        if owner is not None and owner != account.uid:
+        owner = self._owner(number_key)
+        if owner not in (None, account.uid, admission.replaces):
             return Registration.NUMBER_TAKEN
+        if admission.invite_hash is not None and not self._use_up(admission.invite_hash, now_ms):
+            return Registration.INVITE_INVALID
+        if owner is not None and owner != account.uid:
+            # A key that no number has: those have 32 bytes.
+            self._db.execute(
+                "UPDATE account SET number_key = ?, pin_hash = NULL WHERE uid = ?",
+                (_RELEASED + owner, owner),
+            )
         # The same identity with another number: the person changed it.
         (account_id,) = self._db.execute(
-            "INSERT INTO account (uid, document, document_signature, number_key) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (uid) DO UPDATE SET number_key = excluded.number_key RETURNING id",
-            (account.uid, account.document, account.document_signature, number_key),
+            "INSERT INTO account (uid, document, document_signature, number_key, active_day)"
+            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE"
+            " SET number_key = excluded.number_key, active_day = excluded.active_day RETURNING id",
+            (account.uid, account.document, account.document_signature, number_key, now_ms // _DAY_MS),
         ).fetchone()
         self._db.execute(
             "INSERT OR IGNORE INTO device (account, device) VALUES (?, ?)", (account_id, account.device)
         )
         self._db.execute("UPDATE ticket SET used_by = ? WHERE ticket_hash = ?", (account.uid, ticket_hash))
         return Registration.DONE
+
+    def _owner(self, number_key: bytes) -> Uid | None:
+        row = self._db.execute("SELECT uid FROM account WHERE number_key = ?", (number_key,)).fetchone()
+        return Uid(row[0]) if row else None
+
+    def _use_up(self, invite_hash: bytes, now_ms: int) -> bool:
+        used = self._db.execute(
+            "DELETE FROM invite WHERE invite_hash = ? AND expires_at_ms > ?", (invite_hash, now_ms)
+        )
+        return used.rowcount > 0
 
     def device(self, uid: Uid, device: int) -> Device | None:
         row = self._db.execute(

@@ -28,6 +28,8 @@ class _Mailbox:
     reserved_seq: int
     waiting: int
     size_b: int
+    max_messages: int
+    max_size_b: int
 
 
 class Mail:
@@ -56,7 +58,7 @@ class Mail:
 
     def undone(self) -> None:
         """Drop what is remembered, after a rollback."""
-        self._forget_mailboxes()
+        self.forget_mailboxes()
         self._repetitions.forget()
 
     def deposit(self, deposit: Deposit) -> Deposited | DepositRefusal:
@@ -68,7 +70,10 @@ class Mail:
         execute = self._db.execute
         if self._repetitions.has(deposit.dedupe_key):
             return Deposited(mailbox.id, mailbox.waiting, None)
-        if mailbox.waiting >= self._max_messages or mailbox.size_b + len(deposit.payload) > self._max_size_b:
+        if (
+            mailbox.waiting >= mailbox.max_messages
+            or mailbox.size_b + len(deposit.payload) > mailbox.max_size_b
+        ):
             return DepositRefusal.FULL
         self._repetitions.add(deposit.dedupe_key, deposit.received_at_ms // 1000 + self._retention_s)
         seq = mailbox.next_seq
@@ -140,24 +145,25 @@ class Mail:
 
     def _load(self, uid: Uid, device: int) -> _Mailbox | None:
         row = self._db.execute(
-            "SELECT mailbox, reserved_seq FROM device JOIN account ON account.id = device.account"
-            " WHERE uid = ? AND device = ?",
-            (uid, device),
+            "SELECT mailbox, reserved_seq, coalesce(max_messages, ?), coalesce(max_size_b, ?)"
+            " FROM device JOIN account ON account.id = device.account WHERE uid = ? AND device = ?",
+            (self._max_messages, self._max_size_b, uid, device),
         ).fetchone()
         if row is None:
             return None
-        id_, reserved_seq = row
+        id_, reserved_seq, max_messages, max_size_b = row
         waiting, size_b = self._db.execute(
             "SELECT count(*), coalesce(sum(length(payload)), 0) FROM envelope WHERE id BETWEEN ? AND ?",
             (id_ << SEQ_BITS, id_ << SEQ_BITS | _SEQ_MASK),
         ).fetchone()
         if len(self._by_id) >= _MAX_CACHED:
-            self._forget_mailboxes()
-        mailbox = _Mailbox(id_, reserved_seq + 1, reserved_seq, waiting, size_b)
+            self.forget_mailboxes()
+        mailbox = _Mailbox(id_, reserved_seq + 1, reserved_seq, waiting, size_b, max_messages, max_size_b)
         self._by_address[uid, device] = self._by_id[id_] = mailbox
         return mailbox
 
-    def _forget_mailboxes(self) -> None:
+    def forget_mailboxes(self) -> None:
+        """Read from the database again what was remembered of mailboxes; the next seqs of each leave a gap."""
         self._by_address.clear()
         self._by_id.clear()
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Protocol
+from typing import Final, Protocol
 
 from zap2.ids import EnvelopeId, Uid
 
@@ -51,12 +51,30 @@ class NewAccount:
     device: int
 
 
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """On what terms an account is made.
+
+    Args:
+        invite_hash: the invite that this uses up; None where none is needed.
+        replaces: the account that loses the number to this one, should it be the one that has it.
+    """
+
+    invite_hash: bytes | None = None
+    replaces: Uid | None = None
+
+
+ANYBODY: Final = Admission()
+"""No invite is used up, and no account loses its number."""
+
+
 class Registration(Enum):
-    """How a registration ended."""
+    """How a registration ended. Only `DONE` has changed anything."""
 
     DONE = "done"
     TICKET_INVALID = "ticket-invalid"
     NUMBER_TAKEN = "number-taken"
+    INVITE_INVALID = "invite-invalid"
 
 
 class PublishRefusal(Enum):
@@ -189,11 +207,16 @@ class RelayStore(Protocol):
     async def put_ticket(self, ticket_hash: bytes, number_key: bytes, expires_at_ms: int) -> None:
         """Keep a ticket that allows one registration of a number."""
 
-    async def register(self, ticket_hash: bytes, account: NewAccount, now_ms: int) -> Registration:
-        """Make an account with a ticket's number; again with the same ticket and document does nothing."""
+    async def register(
+        self, ticket_hash: bytes, account: NewAccount, now_ms: int, admission: Admission = ANYBODY
+    ) -> Registration:
+        """Make an account with a ticket's number; again with the same ticket and document does nothing.
+
+        It was active today. An account that loses its number to it loses its PIN too, and keeps all else.
+        """
 
     async def find_number(self, number_key: bytes) -> Uid | None:
-        """Give the account that has a number."""
+        """Give the account that has a number, unless it is unlisted or blocked."""
 
     async def device(self, uid: Uid, device: int) -> Device | None:
         """Give what is kept of a device."""

@@ -79,6 +79,21 @@ _MIGRATIONS: Final = (
     CREATE INDEX token_uid ON token (uid, device, expires_at_ms);
     """,
     "ALTER TABLE device ADD COLUMN acknowledged_seq INTEGER NOT NULL DEFAULT 0",
+    """
+    ALTER TABLE account ADD COLUMN active_day INTEGER NOT NULL DEFAULT 0;
+    UPDATE account SET active_day = CAST(strftime('%s', 'now') AS INTEGER) / 86400;
+    ALTER TABLE account ADD COLUMN is_listed INTEGER NOT NULL DEFAULT 1;
+    ALTER TABLE account ADD COLUMN is_blocked INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN pin_hash TEXT;
+    ALTER TABLE account ADD COLUMN pin_tries INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE account ADD COLUMN pin_locked_until_ms INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE device ADD COLUMN max_messages INTEGER;
+    ALTER TABLE device ADD COLUMN max_size_b INTEGER;
+    CREATE TABLE invite (
+        invite_hash BLOB PRIMARY KEY,
+        expires_at_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    """,
 )
 VERSION: Final = len(_MIGRATIONS)
 

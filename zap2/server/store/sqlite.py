@@ -12,7 +12,11 @@ from zap2.ids import Uid
 from zap2.server.store.accounts import Accounts
 from zap2.server.store.commits import GroupCommit
 from zap2.server.store.mail import Mail
+from zap2.server.store.members import Members
+from zap2.server.store.members_port import Member, MemberUse, PinHash, Totals
 from zap2.server.store.port import (
+    ANYBODY,
+    Admission,
     CodeCheck,
     CodePolicy,
     CodeStarted,
@@ -39,7 +43,7 @@ def _ignore(_: object) -> None:
 
 
 class SqliteStore:
-    """A `RelayStore` and `TokenStore` in one SQLite database.
+    """A `RelayStore`, `MemberStore` and `TokenStore` in one SQLite database.
 
     Args:
         path: the database's file, made with mode 0600 if it is not there; None keeps all of it in memory.
@@ -60,6 +64,7 @@ class SqliteStore:
     ) -> None:
         self._path = path
         self._accounts = Accounts()
+        self._members = Members()
         self._prekeys = Prekeys()
         self._mail = Mail(max_messages, max_size_b, retention_s)
         self._commits = GroupCommit(self._connect, window_s, self._mail.undone)
@@ -85,8 +90,10 @@ class SqliteStore:
     async def put_ticket(self, ticket_hash: bytes, number_key: bytes, expires_at_ms: int) -> None:
         await self._commits.call(self._accounts.put_ticket, ticket_hash, number_key, expires_at_ms)
 
-    async def register(self, ticket_hash: bytes, account: NewAccount, now_ms: int) -> Registration:
-        return await self._commits.call(self._accounts.register, ticket_hash, account, now_ms)
+    async def register(
+        self, ticket_hash: bytes, account: NewAccount, now_ms: int, admission: Admission = ANYBODY
+    ) -> Registration:
+        return await self._commits.call(self._accounts.register, ticket_hash, account, now_ms, admission)
 
     async def find_number(self, number_key: bytes) -> Uid | None:
         return await self._commits.call(self._accounts.find_number, number_key)
@@ -115,6 +122,48 @@ class SqliteStore:
     def discard(self, mailbox: int, seqs: Sequence[int]) -> None:
         self._commits.submit(_ignore, self._mail.discard, mailbox, seqs)
 
+    async def put_invite(self, invite_hash: bytes, expires_at_ms: int) -> None:
+        await self._commits.call(self._members.put_invite, invite_hash, expires_at_ms)
+
+    async def has_invite(self, invite_hash: bytes, now_ms: int) -> bool:
+        return await self._commits.call(self._members.has_invite, invite_hash, now_ms)
+
+    async def member(self, uid: Uid) -> Member | None:
+        return await self._commits.call(self._members.member, uid)
+
+    async def number_owner(self, number_key: bytes) -> Member | None:
+        return await self._commits.call(self._members.number_owner, number_key)
+
+    async def ticket_owner(self, ticket_hash: bytes, now_ms: int) -> Member | None:
+        return await self._commits.call(self._members.ticket_owner, ticket_hash, now_ms)
+
+    async def mark_active(self, uid: Uid, day: int) -> None:
+        await self._commits.call(self._members.mark_active, uid, day)
+
+    async def set_listed(self, uid: Uid, is_listed: bool) -> None:
+        await self._commits.call(self._members.set_listed, uid, is_listed)
+
+    async def set_blocked(self, uid: Uid, is_blocked: bool) -> bool:
+        return await self._commits.call(self._members.set_blocked, uid, is_blocked)
+
+    async def set_pin(self, uid: Uid, encoded: str | None) -> None:
+        await self._commits.call(self._members.set_pin, uid, encoded)
+
+    async def take_pin_try(self, uid: Uid, now_ms: int) -> PinHash | TooSoon | None:
+        return await self._commits.call(self._members.take_pin_try, uid, now_ms)
+
+    async def set_quota(self, uid: Uid, max_messages: int | None, max_size_b: int | None) -> bool:
+        changed = await self._commits.call(self._members.set_quota, uid, max_messages, max_size_b)
+        # What the writer remembers of the mailboxes has the bounds from before.
+        await self._commits.call(self._mail.forget_mailboxes)
+        return changed
+
+    async def totals(self, now_ms: int) -> Totals:
+        return await self._commits.call(self._members.totals, now_ms)
+
+    async def member_uses(self, after: Uid, limit: int) -> Sequence[MemberUse]:
+        return await self._commits.call(self._members.member_uses, after, limit)
+
     async def put_token(self, token_hash: bytes, owner: TokenOwner) -> None:
         await self._commits.call(self._accounts.put_token, token_hash, owner)
 
@@ -131,6 +180,7 @@ class SqliteStore:
         await self._commits.call(self._mail.sweep, now_ms)
         if self._sweeps % _ACCOUNTS_SWEPT_EVERY == 0:
             await self._commits.call(self._accounts.sweep, now_ms)
+            await self._commits.call(self._members.sweep, now_ms)
         self._sweeps += 1
 
     def _connect(self) -> sqlite3.Connection:
@@ -141,6 +191,7 @@ class SqliteStore:
             os.close(os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600))
             connection = connect(str(self._path))
         self._accounts.use(connection)
+        self._members.use(connection)
         self._prekeys.use(connection)
         self._mail.use(connection)
         return connection
