@@ -46,7 +46,7 @@ _HeaderKeys = dict[bytes, AESGCM]
 
 
 class PqEpochs(NamedTuple):
-    """How many post-quantum epochs the current chain of each direction stands on; 0 for none, or for no chain yet."""
+    """How many post-quantum epochs the current chain of each direction stands on; the next own one at least these."""
 
     sending: int
     receiving: int
@@ -106,8 +106,8 @@ class Session:
         has the set-up's protection alone, which is post-quantum too.
         """
         ratchet = self._state.ratchet
-        sending, receiving = ratchet.sending, ratchet.receiving
-        return PqEpochs(sending.pq_epoch if sending else 0, receiving.pq_epoch if receiving else 0)
+        receiving = ratchet.receiving.pq_epoch if ratchet.receiving is not None else 0
+        return PqEpochs(ratchet.sending.pq_epoch if ratchet.sending is not None else receiving, receiving)
 
     def encode(self) -> bytes:
         """Write the session for the vault; the bytes hold its keys."""

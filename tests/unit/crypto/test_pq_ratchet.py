@@ -113,8 +113,8 @@ def test_missing_units_are_repeated_and_others_are_not() -> None:
         repeated.append(PqRecord.decode(record))
     indices = [range(record.first, record.first + len(record.units) // 32) for record in repeated]
     assert indices[:3] == [range(36, 37), range(9, 18), range(18, 27)]
-    for record in repeated[:3]:
-        other = pq_ratchet.read(other, record.encode(), chain_epoch=0)
+    for again in repeated[:3]:
+        other = pq_ratchet.read(other, again.encode(), chain_epoch=0)
     assert isinstance(other, Answering)
 
 
