@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
+from tests.kit.engines import empty_database
 from zap2.ids import EnvelopeId, Uid
 from zap2.server.store.members_port import MemberStore
 from zap2.server.store.port import (
@@ -19,6 +20,7 @@ from zap2.server.store.port import (
     RelayStore,
     TokenStore,
 )
+from zap2.server.store.postgres.store import PostgresStore
 from zap2.server.store.sqlite import SqliteStore
 
 NOW_MS = 1_700_000_000_000
@@ -39,7 +41,15 @@ def _in_a_file(folder: Path) -> Store:
     )
 
 
-STORES: dict[str, Callable[[Path], Store]] = {"memory": _in_memory, "file": _in_a_file}
+def _in_postgres(folder: Path) -> Store:
+    return PostgresStore(empty_database(), max_messages=5, max_size_b=8 * 1024, retention_s=60)
+
+
+STORES: dict[str, Callable[[Path], Store]] = {
+    "memory": _in_memory,
+    "file": _in_a_file,
+    "postgres": _in_postgres,
+}
 
 
 def uid(number: int) -> Uid:

@@ -1,0 +1,202 @@
+"""Accounts, numbers, codes, tickets and tokens on PostgreSQL. All of it runs inside a batch's transaction."""
+
+from __future__ import annotations
+
+import hmac
+from typing import Final
+
+from zap2.ids import Uid
+from zap2.server.store.port import (
+    Admission,
+    CodeCheck,
+    CodePolicy,
+    CodeStarted,
+    Device,
+    NewAccount,
+    PrekeyState,
+    Registration,
+    TokenOwner,
+    TooSoon,
+)
+from zap2.server.store.postgres.batches import Connection
+
+_DAY_MS: Final = 24 * 3600 * 1000
+_FORGET_CODES_AFTER_MS: Final = _DAY_MS
+_MAX_RESEND_AFTER_S: Final = 3_600
+_TOKENS_PER_DEVICE: Final = 8
+_TOKEN_GRACE_MS: Final = 3_600 * 1000
+"""How long an expired token is told apart from an unknown one."""
+_RELEASED: Final = b"released"
+
+# --------------------------------------------------------------------------------------------------- numbers
+
+
+async def start_code(
+    db: Connection, number_key: bytes, code_hash: bytes, policy: CodePolicy, now_ms: int
+) -> CodeStarted | TooSoon:
+    row = await db.fetchrow(
+        "SELECT sends, next_send_at_ms FROM code WHERE number_key = $1 AND forget_at_ms > $2 FOR UPDATE",
+        number_key,
+        now_ms,
+    )
+    sends, next_send_at_ms = row or (0, 0)
+    if now_ms < next_send_at_ms:
+        return TooSoon((next_send_at_ms - now_ms) / 1000)
+    resend_after_s = min(policy.resend_after_s * 2 ** min(sends, 16), _MAX_RESEND_AFTER_S)
+    await db.execute(
+        "INSERT INTO code VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (number_key) DO UPDATE"
+        " SET code_hash = excluded.code_hash, expires_at_ms = excluded.expires_at_ms,"
+        " tries_left = excluded.tries_left, sends = excluded.sends,"
+        " next_send_at_ms = excluded.next_send_at_ms, forget_at_ms = excluded.forget_at_ms",
+        number_key,
+        code_hash,
+        now_ms + policy.ttl_s * 1000,
+        policy.tries,
+        sends + 1,
+        now_ms + resend_after_s * 1000,
+        now_ms + _FORGET_CODES_AFTER_MS,
+    )
+    return CodeStarted(resend_after_s)
+
+
+async def check_code(db: Connection, number_key: bytes, code_hash: bytes, now_ms: int) -> CodeCheck:
+    row = await db.fetchrow(
+        "SELECT code_hash, expires_at_ms, tries_left FROM code WHERE number_key = $1 FOR UPDATE", number_key
+    )
+    if row is None or row[0] is None or row[1] <= now_ms:
+        return CodeCheck.EXPIRED
+    expected, _, tries_left = row
+    if tries_left <= 0:
+        return CodeCheck.TOO_MANY_TRIES
+    if hmac.compare_digest(expected, code_hash):
+        await db.execute("UPDATE code SET code_hash = NULL WHERE number_key = $1", number_key)
+        return CodeCheck.RIGHT
+    await db.execute("UPDATE code SET tries_left = tries_left - 1 WHERE number_key = $1", number_key)
+    return CodeCheck.WRONG
+
+
+async def is_registered(db: Connection, number_key: bytes) -> bool:
+    return await _owner(db, number_key) is not None
+
+
+async def find_number(db: Connection, number_key: bytes) -> Uid | None:
+    uid = await db.fetchval(
+        "SELECT uid FROM account WHERE number_key = $1 AND is_listed AND NOT is_blocked", number_key
+    )
+    return None if uid is None else Uid(uid)
+
+
+async def put_ticket(db: Connection, ticket_hash: bytes, number_key: bytes, expires_at_ms: int) -> None:
+    await db.execute("INSERT INTO ticket VALUES ($1, $2, $3, NULL)", ticket_hash, number_key, expires_at_ms)
+
+
+# -------------------------------------------------------------------------------------------------- accounts
+
+
+async def register(
+    db: Connection, ticket_hash: bytes, account: NewAccount, now_ms: int, admission: Admission
+) -> Registration:
+    row = await db.fetchrow(
+        "SELECT number_key, used_by FROM ticket WHERE ticket_hash = $1 AND expires_at_ms > $2 FOR UPDATE",
+        ticket_hash,
+        now_ms,
+    )
+    if row is None:
+        return Registration.TICKET_INVALID
+    number_key, used_by = row
+    if used_by is not None:
+        return Registration.DONE if used_by == account.uid else Registration.TICKET_INVALID
+    owner = await _owner(db, number_key)
+    if owner not in (None, account.uid, admission.replaces):
+        return Registration.NUMBER_TAKEN
+    if admission.invite_hash is not None and not await _use_up(db, admission.invite_hash, now_ms):
+        return Registration.INVITE_INVALID
+    if owner is not None and owner != account.uid:
+        # A key that no number has: those have 32 bytes.
+        await db.execute(
+            "UPDATE account SET number_key = $1, pin_hash = NULL WHERE uid = $2", _RELEASED + owner, owner
+        )
+    # The same identity with another number: the person changed it.
+    account_id = await db.fetchval(
+        "INSERT INTO account (uid, document, document_signature, number_key, active_day)"
+        " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (uid) DO UPDATE"
+        " SET number_key = excluded.number_key, active_day = excluded.active_day RETURNING id",
+        account.uid,
+        account.document,
+        account.document_signature,
+        number_key,
+        now_ms // _DAY_MS,
+    )
+    await db.execute(
+        "WITH made AS (INSERT INTO device (account, device) VALUES ($1, $2)"
+        " ON CONFLICT (account, device) DO NOTHING RETURNING mailbox)"
+        " INSERT INTO mailbox (id) SELECT mailbox FROM made",
+        account_id,
+        account.device,
+    )
+    await db.execute("UPDATE ticket SET used_by = $1 WHERE ticket_hash = $2", account.uid, ticket_hash)
+    return Registration.DONE
+
+
+async def device(db: Connection, uid: Uid, device: int) -> Device | None:
+    row = await db.fetchrow(
+        "SELECT device.mailbox, document, document_signature,"
+        " (SELECT count(*) FROM pair WHERE pair.mailbox = device.mailbox), highest_sid, highest_oid,"
+        " acknowledged_seq FROM device JOIN account ON account.id = device.account"
+        " JOIN mailbox ON mailbox.id = device.mailbox WHERE uid = $1 AND device = $2",
+        uid,
+        device,
+    )
+    if row is None:
+        return None
+    mailbox, document, document_signature, *prekeys, acknowledged = row
+    return Device(mailbox, document, document_signature, PrekeyState(*prekeys), acknowledged)
+
+
+async def _owner(db: Connection, number_key: bytes) -> Uid | None:
+    uid = await db.fetchval("SELECT uid FROM account WHERE number_key = $1", number_key)
+    return None if uid is None else Uid(uid)
+
+
+async def _use_up(db: Connection, invite_hash: bytes, now_ms: int) -> bool:
+    used = await db.fetchval(
+        "DELETE FROM invite WHERE invite_hash = $1 AND expires_at_ms > $2 RETURNING true", invite_hash, now_ms
+    )
+    return used is not None
+
+
+# ---------------------------------------------------------------------------------------------------- tokens
+
+
+async def put_token(db: Connection, token_hash: bytes, owner: TokenOwner) -> None:
+    await db.execute(
+        "INSERT INTO token VALUES ($1, $2, $3, $4)", token_hash, owner.uid, owner.device, owner.expires_at_ms
+    )
+    await db.execute(
+        "DELETE FROM token WHERE token_hash IN (SELECT token_hash FROM token WHERE uid = $1 AND device = $2"
+        " ORDER BY expires_at_ms DESC OFFSET $3)",
+        owner.uid,
+        owner.device,
+        _TOKENS_PER_DEVICE,
+    )
+
+
+async def find_token(db: Connection, token_hash: bytes) -> TokenOwner | None:
+    row = await db.fetchrow("SELECT uid, device, expires_at_ms FROM token WHERE token_hash = $1", token_hash)
+    return TokenOwner(Uid(row[0]), row[1], row[2]) if row else None
+
+
+async def drop_token(db: Connection, token_hash: bytes) -> None:
+    await db.execute("DELETE FROM token WHERE token_hash = $1", token_hash)
+
+
+async def drop_tokens(db: Connection, uid: Uid) -> None:
+    await db.execute("DELETE FROM token WHERE uid = $1", uid)
+
+
+async def sweep(db: Connection, now_ms: int) -> None:
+    """Forget codes, tickets, tokens and invites that nobody can use any more."""
+    await db.execute("DELETE FROM code WHERE forget_at_ms <= $1", now_ms)
+    await db.execute("DELETE FROM ticket WHERE expires_at_ms <= $1", now_ms)
+    await db.execute("DELETE FROM token WHERE expires_at_ms <= $1", now_ms - _TOKEN_GRACE_MS)
+    await db.execute("DELETE FROM invite WHERE expires_at_ms <= $1", now_ms)
