@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from zap2.ids import Uid
 from zap2.server.store.port import Envelope
 from zap2.wire.fields import CloseCode
-from zap2.wire.frames import Frame
+from zap2.wire.frames import Frame, StockLow
 
 MAX_UNCOMMITTED_B: Final = 128 * 1024 * 1024
 """Payloads that wait for their commit, of all senders together."""
@@ -22,6 +22,9 @@ class OnlineDevice(Protocol):
 
     def arrived(self, envelope: Envelope) -> None:
         """An envelope was committed to this device's mailbox."""
+
+    def woken(self) -> None:
+        """Another relay may have put something into this device's mailbox."""
 
     def tell(self, frame: Frame) -> None:
         """Send a frame that answers no request."""
@@ -57,6 +60,11 @@ class Hub:
     def get(self, mailbox: int) -> OnlineDevice | None:
         """Give the connection of a mailbox's device."""
         return self._online.get(mailbox)
+
+    def tell_stock(self, mailbox: int, stock: int) -> None:
+        """Tell a device that few of its one-time pairs are left, if it is online."""
+        if device := self._online.get(mailbox):
+            device.tell(StockLow(stock))
 
     def online_uids(self) -> set[Uid]:
         """Give whose devices are here."""

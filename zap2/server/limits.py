@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from zap2.wire.fields import DELIVERY_WINDOW
@@ -63,12 +63,14 @@ class Buckets:
         max_keys: how many are remembered. A forgotten bucket is a full one.
     """
 
-    __slots__ = ("_burst", "_levels", "_max_keys", "_per_s")
+    __slots__ = ("_burst", "_levels", "_max_keys", "_per_s", "taken")
 
     def __init__(self, rate: Rate, max_keys: int) -> None:
         self._burst = rate.burst
         self._per_s = rate.per_s
         self._max_keys = max_keys
+        self.taken: Callable[[Hashable, float], None] | None = None
+        """Called after something was taken, with key and amount."""
         # Key → level, and when it was that. Insertion order is the order of use.
         self._levels: dict[Hashable, tuple[float, int]] = {}
 
@@ -88,4 +90,20 @@ class Buckets:
             self._levels[key] = (level, now_ms)
             if len(self._levels) > self._max_keys:
                 del self._levels[next(iter(self._levels))]
+        if self.taken is not None and not wait_s:
+            self.taken(key, amount)
         return wait_s
+
+    def settle(self, key: Hashable, now_ms: int, at_most: float) -> None:
+        """Lower a bucket to what others have left in it; a fuller one stays as it is."""
+        level, then_ms = self._levels.pop(key, (self._burst, now_ms))
+        level = min(self._burst, level + max(0, now_ms - then_ms) * self._per_s / 1000, at_most)
+        if level < self._burst:
+            self._levels[key] = (level, now_ms)
+            if len(self._levels) > self._max_keys:
+                del self._levels[next(iter(self._levels))]
+
+    @property
+    def rate(self) -> Rate:
+        """What each bucket holds, and how it refills."""
+        return Rate(self._burst, self._per_s)

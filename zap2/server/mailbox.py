@@ -6,6 +6,10 @@ behind and there is room in the window, it reads; a read that comes back with le
 has caught up. That is exact because the store calls back in the order in which it worked: an envelope that arrives
 while a read is under way was committed before it and is in its result. When there is no room for an arrival, or
 the peer does not read, it falls behind again and leaves the rest in the store.
+
+Where several relays share the store, an envelope that is committed here may have one before it that was committed
+elsewhere. Then only the very next seq is sent from memory, anything else makes the delivery fall behind; and so
+does a word from another relay that it has put something into this mailbox.
 """
 
 from __future__ import annotations
@@ -43,6 +47,7 @@ class Delivery:
         mailbox: its name there.
         window: envelopes that may be unacknowledged.
         now_ms: the clock, for envelopes that expire while they wait.
+        is_shared: whether other relays put envelopes into the same mailbox.
     """
 
     __slots__ = (
@@ -51,22 +56,32 @@ class Delivery:
         "_is_caught_up",
         "_is_over",
         "_is_reading",
+        "_is_shared",
         "_last_seq",
         "_mailbox",
         "_now_ms",
         "_outlet",
         "_store",
+        "_was_woken",
         "_window",
     )
 
     def __init__(
-        self, outlet: Outlet, store: RelayStore, mailbox: int, window: int, now_ms: Callable[[], int]
+        self,
+        outlet: Outlet,
+        store: RelayStore,
+        mailbox: int,
+        window: int,
+        now_ms: Callable[[], int],
+        is_shared: bool = False,
     ) -> None:
         self._outlet = outlet
         self._store = store
         self._mailbox = mailbox
         self._window = window
         self._now_ms = now_ms
+        self._is_shared = is_shared
+        self._was_woken = False
         self._in_flight: dict[int, int] = {}
         self._in_flight_b = 0
         self._last_seq = 0
@@ -76,10 +91,18 @@ class Delivery:
 
     def arrived(self, envelope: Envelope) -> None:
         """Deliver an envelope that was just committed, if it is its turn."""
-        if self._is_caught_up:
+        if self._is_caught_up and (not self._is_shared or envelope.seq == self._last_seq + 1):
             self._is_caught_up = self._deliver(envelope)
         else:
+            self._is_caught_up = False
             self.pump()
+
+    def woken(self) -> None:
+        """Read what another relay may have put into the mailbox."""
+        self._is_caught_up = False
+        # A read that is under way may have looked before the other relay's commit.
+        self._was_woken = self._is_reading
+        self.pump()
 
     def acknowledged(self, seqs: Sequence[int]) -> None:
         """Forget what the peer has committed. Seqs that are not in flight here are ignored."""
@@ -114,7 +137,8 @@ class Delivery:
             _log.error("a mailbox could not be read; its device will come back for it")
             return
         all_delivered = all(self._deliver(envelope) for envelope in result)
-        self._is_caught_up = all_delivered and len(result) < limit
+        self._is_caught_up = all_delivered and len(result) < limit and not self._was_woken
+        self._was_woken = False
         self.pump()
 
     def _deliver(self, envelope: Envelope) -> bool:

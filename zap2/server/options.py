@@ -21,6 +21,10 @@ class RelayOptions:
         host: the address to listen on.
         port: the port to listen on; 0 takes a free one (`Relay.port` tells which).
         data_dir: where the key and the database live; None keeps everything in memory and leaves nothing behind.
+        store: what keeps accounts and mail: `sqlite`, in the data folder, or a `postgresql://` URL of a database,
+            which several relays may share.
+        tokens: what keeps connection tokens: `store`, `memory`, or a `redis://` URL, through which relays that share a
+            store also share limits and wake each other.
         verify: how possession of a phone number is proved: `log` writes the code to the host's log, `webhook` posts
             it to an SMS gateway, `smtp` mails it to one, `none` asks for no proof.
         webhook: where codes are posted, with `verify="webhook"`.
@@ -43,6 +47,8 @@ class RelayOptions:
     host: str = "127.0.0.1"
     port: int = 8765
     data_dir: Path | None = None
+    store: str = field(default="sqlite", repr=False)
+    tokens: str = field(default="store", repr=False)
     verify: Literal["log", "webhook", "smtp", "none"] = "log"
     webhook: Webhook | None = None
     mail_gateway: MailGateway | None = None
@@ -58,6 +64,11 @@ class RelayOptions:
     metrics_port: int | None = None
     limits: Limits = field(default_factory=Limits)
     patience: Patience = field(default_factory=Patience)
+
+    @property
+    def shares_store(self) -> bool:
+        """Whether other relays may use the same store."""
+        return self.store != "sqlite"
 
     @property
     def has_tls(self) -> bool:

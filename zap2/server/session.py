@@ -150,6 +150,10 @@ class Session:
         if self._delivery is not None:
             self._delivery.arrived(envelope)
 
+    def woken(self) -> None:
+        if self._delivery is not None:
+            self._delivery.woken()
+
     def tell(self, frame: f.Frame) -> None:
         self._connection.send(frame)
 
@@ -262,7 +266,12 @@ class Session:
         services = self._services
         services.counts.logins += 1
         self._delivery = Delivery(
-            self._connection, services.store, login.mailbox, services.options.limits.window, services.now_ms
+            self._connection,
+            services.store,
+            login.mailbox,
+            services.options.limits.window,
+            services.now_ms,
+            services.options.shares_store,
         )
         services.hub.attach(login.mailbox, self)
         self._delivery.pump()

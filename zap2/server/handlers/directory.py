@@ -13,7 +13,7 @@ from zap2.server.handlers.signup import parse
 from zap2.server.services import Peer, Services, login_of, require
 from zap2.server.store.port import PublishRefusal
 from zap2.wire.fields import ErrorCode
-from zap2.wire.frames import Bundle, Fetch, Found, Lookup, Publish, Published, StockLow
+from zap2.wire.frames import Bundle, Fetch, Found, Lookup, Publish, Published
 
 LOW_STOCK: Final = 30
 _CHECKED_AT_A_TIME: Final = 8
@@ -74,8 +74,8 @@ async def fetch(services: Services, peer: Peer, frame: Fetch) -> Bundle:
         raise Refused(ErrorCode.NOT_FOUND, "This relay has no such account.")
     if bundle.signed_set is None:
         raise Refused(ErrorCode.NO_PREKEYS, "This person has not published any keys yet.", 60)
-    if bundle.pair is not None and bundle.stock < LOW_STOCK and (owner := services.hub.get(bundle.mailbox)):
-        owner.tell(StockLow(bundle.stock))
+    if bundle.pair is not None and bundle.stock < LOW_STOCK:
+        services.hub.tell_stock(bundle.mailbox, bundle.stock)
     return Bundle(frame.rid, bundle.document, bundle.document_signature, bundle.signed_set, bundle.pair)
 
 
