@@ -8,6 +8,7 @@ Redirects are not followed either: the address says where the relay is.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import logging
 import ssl
 from dataclasses import dataclass
@@ -68,8 +69,9 @@ async def open_websocket(
     options: dict[str, Any] = {}
     if address.is_encrypted:
         options["ssl"] = await asyncio.to_thread(_tls_context, extra_ca)
-    if isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
-        # Other event loops do not know this argument.
+    if _has_several_addresses(address.host) and isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop):
+        # Other event loops do not know this argument, and a single address has nothing to race against: a try that
+        # is cancelled in asyncio's race can leave its socket open.
         options["happy_eyeballs_delay"] = _HAPPY_EYEBALLS_DELAY_S
     try:
         websocket = await _Connect(
@@ -101,6 +103,14 @@ async def drop(websocket: ClientConnection) -> None:
     """End a connection without a word."""
     websocket.transport.abort()
     await websocket.wait_closed()
+
+
+def _has_several_addresses(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return True
+    return False
 
 
 def _tls_context(extra_ca: Path | None) -> ssl.SSLContext:
