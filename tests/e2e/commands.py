@@ -79,6 +79,11 @@ class RelayServer:
         self._end(signal.SIGTERM)
         assert self._process.returncode == 0, self.log_file.read_text()
 
+    def ends(self) -> None:
+        """Wait until it has ended cleanly by itself."""
+        self._process.communicate(timeout=PATIENCE_S)
+        assert self._process.returncode == 0, self.log_file.read_text()
+
     def kill(self) -> None:
         """End it in the middle of whatever it does."""
         self._end(signal.SIGKILL)

@@ -43,5 +43,6 @@ COMMANDS: Final = {
     "contacts": Command("contacts", "list, add, accept, block and rename people"),
     "verify": Command("verify", "compare safety numbers"),
     "profile": Command("profile", "list and show the profiles on this machine"),
+    "admin": Command("admin", "look after a relay on this machine: figures, invites, blocks, backups"),
     "doctor": Command("doctor", "check the installation, the profile and the way to the relay"),
 }

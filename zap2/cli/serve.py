@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from zap2.cli import arguments as reading
+from zap2.cli import serve_codes
 from zap2.cli.places import relay_data_dir
 from zap2.errors import UsageError
 from zap2.server.options import RelayOptions
@@ -46,16 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="what keeps log-in tokens (default, and all there is: sqlite)",
     )
     parser.add_argument(
-        "--verify",
-        choices=["log", "none"],
-        default="log",
-        help="how a phone number is proved: with a code that is written to the log (default), or not at all",
-    )
-    parser.add_argument(
         "--registration",
-        choices=["open", "closed"],
+        choices=["open", "invite", "closed"],
         default="open",
-        help="whether new accounts can be made (default: %(default)s)",
+        help="who can make an account: everybody, whoever has an invite (`zap2 admin invite`), nobody"
+        " (default: %(default)s)",
     )
     parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="certificate chain, PEM")
     parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its private key, PEM")
@@ -64,6 +60,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="count limits by X-Forwarded-For; only behind a proxy that sets it",
     )
+    parser.add_argument(
+        "--metrics-port",
+        metavar="N",
+        type=reading.port,
+        help="serve /healthz, /readyz and Prometheus' /metrics on this port of the loopback",
+    )
+    parser.add_argument(
+        "--log-format", choices=["text", "json"], default="text", help="(default: %(default)s)"
+    )
+    serve_codes.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -80,9 +86,13 @@ def run(arguments: argparse.Namespace) -> int:
             port=arguments.port,
             data_dir=arguments.data or relay_data_dir(),
             verify=arguments.verify,
+            webhook=serve_codes.webhook(arguments),
+            mail_gateway=serve_codes.mail_gateway(arguments),
             registration=arguments.registration,
             tls_cert=arguments.tls_cert,
             tls_key=arguments.tls_key,
             trust_forwarded=arguments.trust_forwarded,
-        )
+            metrics_port=arguments.metrics_port,
+        ),
+        arguments.log_format,
     )

@@ -21,8 +21,8 @@ from zap2.ids import EnvelopeId, RandomBytes, Uid
 from zap2.wire.statements import relay_fingerprint
 
 _KEY_SIZE_B: Final = 32
-_IDENTITY_FILE: Final = "relay.key"
-_HASHING_FILE: Final = "hashing.key"
+IDENTITY_FILE: Final = "relay.key"
+HASHING_FILE: Final = "hashing.key"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def load_keys(data_dir: Path | None, rng: RandomBytes) -> RelayKeys:
     if data_dir is None:
         return make_keys(rng(_KEY_SIZE_B), rng(_KEY_SIZE_B))
     return make_keys(
-        _load_or_make(data_dir / _IDENTITY_FILE, rng), _load_or_make(data_dir / _HASHING_FILE, rng)
+        _load_or_make(data_dir / IDENTITY_FILE, rng), _load_or_make(data_dir / HASHING_FILE, rng)
     )
 
 

@@ -11,16 +11,14 @@ import sys
 from typing import Final
 
 from zap2.address import RelayAddress, is_loopback
+from zap2.server.log_format import LogFormat, formatter
 from zap2.server.options import RelayOptions
 from zap2.server.relay import Relay
 
-_LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
-# Without fractions of a second: a verification code is to be the only run of six digits in its line.
-_TIME_FORMAT: Final = "%Y-%m-%d %H:%M:%S"
 _YOUR_DOMAIN: Final = "<your domain>"
 
 
-def run(options: RelayOptions) -> int:
+def run(options: RelayOptions, log_format: LogFormat = "text") -> int:
     """Serve until SIGTERM or SIGINT; give the exit code.
 
     Prints to standard output what to hand out, and logs to standard error.
@@ -29,7 +27,7 @@ def run(options: RelayOptions) -> int:
         UsageError: the port is in use, the data folder or the certificate cannot be used.
     """
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter(_LOG_FORMAT, _TIME_FORMAT))
+    handler.setFormatter(formatter(log_format))
     log = logging.getLogger("zap2.relay")
     log.addHandler(handler)
     log.setLevel(logging.INFO)
@@ -45,16 +43,16 @@ def run(options: RelayOptions) -> int:
 
 
 async def _serve(options: RelayOptions) -> None:
-    stopped = asyncio.Event()
+    relay = Relay(options)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         with contextlib.suppress(NotImplementedError):
-            loop.add_signal_handler(number, stopped.set)
+            loop.add_signal_handler(number, relay.stop_asked.set)
     log = logging.getLogger("zap2.relay")
-    async with Relay(options) as relay:
+    async with relay:
         sys.stdout.write(invitation(options, relay.fingerprint, relay.port))
         sys.stdout.flush()
-        await stopped.wait()
+        await relay.stop_asked.wait()
         log.info("stopping: clients are told, what was accepted is committed")
     log.info("stopped")
 
