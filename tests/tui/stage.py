@@ -81,6 +81,7 @@ class StageClient:
     refusals: dict[str, Zap2Error | Exception] = field(default_factory=dict)
     calls: list[tuple[object, ...]] = field(default_factory=list)
     drafts: dict[ConversationId, str] = field(default_factory=dict)
+    preferences: dict[str, str] = field(default_factory=dict)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     is_closed: bool = False
     now_ms: int = NOW_MS
@@ -95,11 +96,12 @@ class StageClient:
         trust: Trust = Trust.FIRST_USE,
         state: ContactState = ContactState.ACCEPTED,
         number: str | None = None,
+        session: SessionState = SessionState.FINE,
     ) -> ConversationId:
         """Add a contact with an empty conversation."""
         uid = uid_of(name)
         self.people[uid] = ContactView(
-            uid, name, name, number, trust, state, self.now_ms - 30 * DAY_MS, has_one_time_prekey=True
+            uid, name, name, number, trust, state, self.now_ms - 30 * DAY_MS, True, session
         )
         conversation = conversation_with(uid)
         self.threads[conversation] = []
@@ -135,13 +137,14 @@ class StageClient:
         at_ms: int | None = None,
         state: MessageState | None = None,
         failure: str | None = None,
+        missing_before: int = 0,
         tell: bool = True,
     ) -> MessageView:
         """Put a message into a conversation: own if it has a state, else from the peer and unread."""
         at_ms = self.now_ms if at_ms is None else at_ms
         thread = self.threads[conversation]
         view = self.views[conversation]
-        position = thread[-1].position + 1 if thread else 1
+        position = (thread[-1].position if thread else 0) + 1 + missing_before
         message = MessageView(
             conversation,
             position,
@@ -154,6 +157,7 @@ class StageClient:
             at_ms,
             state,
             failure,
+            missing_before,
         )
         thread.append(message)
         unread = view.unread + 1 if state is None else 0
@@ -171,6 +175,23 @@ class StageClient:
         if tell:
             self.tell(MessageAdded(message, is_request=view.contact_state is ContactState.REQUEST))
         return message
+
+    def arrive_before(self, later: MessageView, text: str) -> MessageView:
+        """Let a missing message arrive, one place before a message that was sent later."""
+        thread = self.threads[later.conversation]
+        index = thread.index(later)
+        late = replace(
+            later,
+            position=later.position - 1,
+            id=MessageId(later.id[:4] + b"late".ljust(12, b".")),
+            text=text,
+            missing_before=later.missing_before - 1,
+        )
+        after = replace(later, missing_before=0)
+        thread[index : index + 1] = [late, after]
+        self.tell(MessageAdded(late))
+        self.tell(MessageChanged(after))
+        return late
 
     def advance(self, message: MessageView, state: MessageState, failure: str | None = None) -> MessageView:
         """Change the state of a message."""
@@ -350,6 +371,16 @@ class StageClient:
         await self._enter("save_draft", conversation, text)
         self.drafts[conversation] = text
         self._put_view(replace(self.views[conversation], draft=text), True)
+
+    async def preference(self, name: str) -> str:
+        """Give a value of the front-end."""
+        await self._enter("preference", name)
+        return self.preferences.get(name, "")
+
+    async def set_preference(self, name: str, value: str) -> None:
+        """Keep a value of the front-end."""
+        await self._enter("set_preference", name, value)
+        self.preferences[name] = value
 
     async def reconnect(self) -> None:
         """Try now."""

@@ -74,7 +74,7 @@ async def test_first_run_leads_to_the_chat() -> None:
         await until(pilot, lambda: "Your phone number" in screen_text(app))
         assert "mfrg gzdf" in screen_text(app)
         assert "✓ The connection is encrypted (TLS)." in screen_text(app)
-        await _fill(pilot, app, "+4915123456789", "The code that was sent")
+        await _fill(pilot, app, "+4915123456789", "The six-digit code")
         assert "relay's log" in screen_text(app)
         await _fill(pilot, app, "123 456", "Your name")
         await _fill(pilot, app, "Bo", "A passphrase")
@@ -140,7 +140,7 @@ async def test_failures_lose_nothing_that_was_typed() -> None:
         del signup.refusals["connect"]
         await pilot.press("enter")
         await until(pilot, lambda: "Your phone number" in screen_text(app))
-        await _fill(pilot, app, "+4915123456789", "The code that was sent")
+        await _fill(pilot, app, "+4915123456789", "The six-digit code")
         await _fill(pilot, app, "999999", "This is not the code that was sent.")
         assert "Four tries are left." in screen_text(app)
         app.screen.query_one("#code-field", Input).value = "123456"
@@ -154,11 +154,11 @@ async def test_failures_lose_nothing_that_was_typed() -> None:
         signup.refusals["create"] = Refused("number-registered", "This number has an account already.")
         await pilot.press("enter")
         await until(pilot, lambda: "This number has an account already." in screen_text(app))
-        for title in ("Your name", "The code that was sent", "Your phone number", "Which relay?"):
+        for title in ("Your name", "The six-digit code", "Your phone number", "Which relay?"):
             await pilot.press("escape")
             await until(pilot, lambda title=title: title in screen_text(app))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
         del signup.refusals["create"]
-        for title in ("Your phone number", "The code that was sent", "Your name", "A passphrase"):
+        for title in ("Your phone number", "The six-digit code", "Your name", "A passphrase"):
             await pilot.press("enter")
             await until(pilot, lambda title=title: title in screen_text(app))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
         await pilot.press("enter")
@@ -174,7 +174,7 @@ async def test_code_can_be_sent_again_after_the_countdown() -> None:
     async with running(app) as pilot:
         await pilot.press("enter")
         await until(pilot, lambda: "Your phone number" in screen_text(app))
-        await _fill(pilot, app, "+4915123456789", "Send it again (in 30 s)")
+        await _fill(pilot, app, "+4915123456789", "New code (in 30 s)")
         assert app.screen.query_one("#resend", Button).disabled
         time.monotonic_s += 31
         await until(pilot, lambda: not app.screen.query_one("#resend", Button).disabled)

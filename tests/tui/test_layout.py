@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tests.tui.stage import ME, NOW_MS, uid_of
 from zap2.client.api import MessageState, MessageView
 from zap2.ids import ConversationId, MessageId
-from zap2.tui.layout import Line, TranscriptLayout
+from zap2.tui.layout import TranscriptLayout
+from zap2.tui.lines import Line
 from zap2.tui.wrap import MIN_WIDTH, cell_len, clip, clusters, expand, wrap
 
 CONVERSATION = ConversationId("uid:x")

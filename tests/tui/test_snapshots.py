@@ -116,7 +116,7 @@ SCENES: Final = (
         (
             _press("enter", then="Your phone number"),
             _write("+4915123456789"),
-            _press("enter", then="The code"),
+            _press("enter", then="The six-digit code"),
             _write("123456"),
             _press("enter", then="Your name"),
             _write("Bo"),

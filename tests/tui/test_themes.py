@@ -7,7 +7,7 @@ from textual.color import Color
 from textual.theme import Theme
 from textual.widgets import Input, TextArea
 
-from tests.tui.running import app_for, running, screen_strips, screen_text, until
+from tests.tui.running import app_for, running, screen_strips, screen_text, until, write
 from tests.tui.seeds import furnished
 from tests.tui.stage import StageClient
 from tests.tui.stage_door import StageEntrance
@@ -125,3 +125,27 @@ async def test_without_motion_the_cursor_does_not_blink() -> None:
         assert app.screen.query_one(TextArea).cursor_blink is False
         await pilot.press("ctrl+n")
         await until(pilot, lambda: app.screen.query_one("#number", Input).cursor_blink is False)
+
+
+async def test_a_chosen_theme_is_used_the_next_time() -> None:
+    """Guards that the choice lives in the profile, and that NO_COLOR and an explicit theme stand above it."""
+    client = StageClient()
+    app = app_for(client)
+    async with running(app) as pilot:
+        await pilot.press("ctrl+p")
+        await until(pilot, lambda: "Theme: Light" in screen_text(app))
+        await write(pilot, "theme light")
+        await until(pilot, lambda: "Theme: Dark" not in screen_text(app))
+        await pilot.press("enter")
+        await until(pilot, lambda: client.preferences == {"theme": themes.LIGHT})
+        assert app.theme == themes.LIGHT
+    again = app_for(client)
+    async with running(again):
+        assert again.theme == themes.LIGHT
+    explicit = app_for(client, theme=themes.HIGH_CONTRAST)
+    async with running(explicit):
+        assert explicit.theme == themes.HIGH_CONTRAST
+    client.preferences["theme"] = "no-such-theme"
+    unknown = app_for(client)
+    async with running(unknown):
+        assert unknown.theme == themes.DARK

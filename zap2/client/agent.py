@@ -52,6 +52,7 @@ _log = logging.getLogger(__name__)
 _MAX_ARRIVALS_AT_ONCE = 64
 _IDLE_S = 60.0
 _LINK_RESTART_S = 5.0
+_PREFERENCE = "preference:"
 _LINK_PATIENCE_S = 5.0
 
 
@@ -256,6 +257,14 @@ class Agent:
     async def save_draft(self, conversation: ConversationId, text: str) -> None:
         """Keep unsent text of a conversation; empty removes it."""
         await self._command(inputs.SaveDraft(conversation, text))
+
+    async def preference(self, name: str) -> str:
+        """Give what a front-end keeps in this profile under a name; empty without one."""
+        return await self._thread.run(lambda: self._engine.store.settings.get_text(_PREFERENCE + name))
+
+    async def set_preference(self, name: str, value: str) -> None:
+        """Keep a value of a front-end in this profile."""
+        await self._thread.run(lambda: self._engine.store.settings.put_text(_PREFERENCE + name, value))
 
     async def reconnect(self) -> None:
         """Try the link now instead of waiting for the next planned try."""

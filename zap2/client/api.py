@@ -152,6 +152,14 @@ class Client(Protocol):
         """Keep unsent text of a conversation in the vault; empty removes it."""
         ...
 
+    async def preference(self, name: str) -> str:
+        """Give what a front-end keeps in this profile under a name, for example its theme; empty without one."""
+        ...
+
+    async def set_preference(self, name: str, value: str) -> None:
+        """Keep a value of a front-end in this profile; it never leaves this computer."""
+        ...
+
     async def reconnect(self) -> None:
         """Try the link now instead of waiting for the next planned try."""
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from zap2.client.api import (
     ContactChanged,
@@ -25,15 +25,29 @@ from zap2.engine.effects import (
 
 def tell(effects: Sequence[Effect], views: Views) -> list[Event]:
     """Build the events of one step, in order; call it in the vault's thread, after the commit."""
-    return [event for effect in effects if (event := _event(effect, views)) is not None]
+    return [event for effect in effects for event in _events(effect, views)]
+
+
+def _events(effect: Effect, views: Views) -> Iterator[Event]:
+    if isinstance(effect, MessageStored):
+        yield from _stored(effect, views)
+    elif (event := _event(effect, views)) is not None:
+        yield event
+
+
+def _stored(stored: MessageStored, views: Views) -> Iterator[Event]:
+    message = views.message(stored.conversation, stored.author, stored.message)
+    is_request = not message.is_mine and views.is_request(stored.author)
+    yield MessageAdded(message, is_request=is_request)
+    if not message.is_mine:
+        after = views.message_after(stored.conversation, stored.author, stored.message)
+        if after is not None:
+            # The gap before that one is smaller now.
+            yield MessageChanged(after)
 
 
 def _event(effect: Effect, views: Views) -> Event | None:
     match effect:
-        case MessageStored():
-            message = views.message(effect.conversation, effect.author, effect.message)
-            is_request = not message.is_mine and views.is_request(effect.author)
-            return MessageAdded(message, is_request=is_request)
         case MessageUpdated():
             return MessageChanged(views.message(effect.conversation, views.me().uid, effect.message))
         case ConversationUpdated():

@@ -93,6 +93,13 @@ class Views:
             raise UnknownConversation("There is no such message.")
         return self._message(row)
 
+    def message_after(
+        self, conversation: ConversationId, author: Uid, message: MessageId
+    ) -> MessageView | None:
+        """Show the message of the same author that follows one; None when that is their newest."""
+        row = self._store.messages.next_of(conversation, author, message)
+        return None if row is None else self._message(row)
+
     def unread(self, limit: int) -> list[MessageView]:
         """Show unread messages of all conversations, in the order in which they came."""
         return [self._message(row) for row in self._store.messages.unread(limit)]

@@ -19,7 +19,7 @@ from zap2.errors import Zap2Error
 from zap2.tui import themes
 from zap2.tui.clock import Clock
 from zap2.tui.guard import TerminalGuard
-from zap2.tui.keys import bind
+from zap2.tui.keys import bind, know_alt_enter
 from zap2.tui.palette import Commands
 from zap2.tui.screens.chat import NARROW_CELLS, ChatScreen
 from zap2.tui.screens.help import HelpScreen
@@ -30,6 +30,8 @@ from zap2.tui.work import Failed, Happened, unexpected
 
 _WIDTHS = [(0, "-narrow"), (NARROW_CELLS, "-normal"), (110, "-wide")]
 _HEIGHTS = [(0, "-short"), (30, "-tall")]
+_THEME = "theme"
+"""The preference that holds the theme's name."""
 
 
 class Zap2App(App[None]):
@@ -42,7 +44,7 @@ class Zap2App(App[None]):
         opened: a client that is open already; no passphrase is asked.
         intro: words above the conversations, for the demo.
         clock: where the time comes from.
-        theme: a name out of `themes.LABELS`; by default the terminal's needs decide.
+        theme: a name out of `themes.LABELS`; by default the terminal's needs decide, then what was chosen before.
 
     The app closes the client it was given or opened when it ends; run it with `run_app`.
     """
@@ -72,6 +74,7 @@ class Zap2App(App[None]):
         theme: str | None = None,
     ) -> None:
         self._guard = TerminalGuard()
+        know_alt_enter()
         super().__init__()
         self.client: Client | None = opened
         self._entrance = entrance
@@ -81,6 +84,7 @@ class Zap2App(App[None]):
         self._clock = clock or Clock()
         for ours in themes.THEMES:
             self.register_theme(ours)
+        self._remembers_theme = theme is None and not self.no_color
         self.theme = theme or (themes.MONOCHROME if self.no_color else themes.DARK)
 
     def get_theme_variable_defaults(self) -> dict[str, str]:
@@ -126,11 +130,36 @@ class Zap2App(App[None]):
     @on(Subscribed)
     async def _subscribed(self) -> None:
         if self.client is not None:
+            await self._recall_theme(self.client)
             chat = ChatScreen(self.client, self._clock, hosting=self._hosting, intro=self._intro)
             if len(self.screen_stack) > 1:
                 await self.switch_screen(chat)
             else:
                 await self.push_screen(chat)
+
+    async def _recall_theme(self, client: Client) -> None:
+        """Use the theme that was chosen last time, unless this terminal can show no colours."""
+        if not self._remembers_theme:
+            return
+        try:
+            theme = await client.preference(_THEME)
+        except Zap2Error as error:
+            self.post_message(Failed(error))
+            return
+        if theme in themes.LABELS:
+            self.theme = theme
+
+    def action_choose_theme(self, theme: str) -> None:
+        """Use a theme from now on, also the next time."""
+        self.theme = theme
+        if self.client is not None and self._remembers_theme:
+            self.run_worker(self._keep_theme(self.client, theme), group="theme", exit_on_error=False)
+
+    async def _keep_theme(self, client: Client, theme: str) -> None:
+        try:
+            await client.set_preference(_THEME, theme)
+        except Zap2Error as error:
+            self.post_message(Failed(error))
 
     @on(Happened)
     def _happened(self, message: Happened) -> None:

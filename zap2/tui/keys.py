@@ -2,7 +2,18 @@
 
 from __future__ import annotations
 
+from textual._ansi_sequences import ANSI_SEQUENCES_KEYS
 from textual.binding import Binding
+from textual.keys import Keys
+
+
+def know_alt_enter() -> None:
+    """Let Alt+Enter count as Ctrl+J on terminals without the newer keyboard protocol.
+
+    There it comes as Esc and Enter in one, of which Textual reports the Enter alone: half of a text would be sent.
+    """
+    if isinstance(ANSI_SEQUENCES_KEYS, dict):
+        ANSI_SEQUENCES_KEYS.setdefault("\x1b\r", (Keys.ControlJ,))
 
 
 def bind(

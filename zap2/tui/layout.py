@@ -1,10 +1,10 @@
 """Where every line of a transcript is. Pure: no Textual, no clock.
 
 A transcript is a list of messages, each laid out as a block of lines: perhaps a day separator, the line above
-what is unread, a heading with name and time, then the text. A block depends on its message and its two
-neighbours only. Heights are summed, so finding a line is a binary search and a change costs the blocks it
-touches; the lines themselves are made when they are painted. Laying out again from scratch always gives the
-same lines.
+what is unread, words on what is missing, a heading with name and time, then the text. A block depends on its
+message and its two neighbours only. Heights are summed, so finding a line is a binary search and a change costs
+the blocks it touches; the lines themselves are made when they are painted. Laying out again from scratch always
+gives the same lines.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from enum import StrEnum
 from itertools import accumulate
 from typing import Final
 
 from zap2.client.api import MessageState, MessageView
-from zap2.tui.words import LONGEST_STATE_LABEL, STATE_GLYPHS, state_label, time_words
+from zap2.ids import MessageId
+from zap2.tui.lines import Line, Role
+from zap2.tui.words import LONGEST_STATE_LABEL, STATE_GLYPHS, missing_words, state_label, time_words
 from zap2.tui.wrap import cell_len, clip, expand, wrap
 
 GROUP_GAP_MS: Final = 5 * 60_000
@@ -27,37 +28,6 @@ GROUP_GAP_MS: Final = 5 * 60_000
 INDENT: Final = 2
 _GLYPH_CELLS: Final = 2
 _MIN_WIDTH: Final = 16
-
-
-class Role(StrEnum):
-    """What a stretch of a line is, for its style."""
-
-    BLANK = "blank"
-    DAY = "day"
-    RULE = "rule"
-    UNREAD = "unread"
-    NAME_MINE = "name-mine"
-    NAME_THEIRS = "name-theirs"
-    TIME = "time"
-    TEXT = "text"
-    STATE = "state"
-    STATE_READ = "state-read"
-    FAILURE = "failure"
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One painted row. `start` and `end` are the message's characters in it, both -1 where it shows none."""
-
-    position: int
-    spans: tuple[tuple[Role, str], ...]
-    start: int = -1
-    end: int = -1
-
-    @property
-    def plain(self) -> str:
-        """The row's characters."""
-        return "".join(text for _, text in self.spans)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +46,12 @@ class _Lead:
     gap: bool
     day: bool
     unread: bool
+    missing: tuple[str, ...]
     head: bool
 
     @property
     def height(self) -> int:
-        return self.gap + self.day + self.unread + self.head
+        return self.gap + self.day + self.unread + len(self.missing) + self.head
 
 
 class TranscriptLayout:
@@ -199,6 +170,10 @@ class TranscriptLayout:
         index = self._index(position)
         return None if index is None else self._messages[index]
 
+    def has(self, message: MessageId) -> bool:
+        """Say whether a message is loaded, wherever it stands."""
+        return any(one.id == message for one in self._messages)
+
     def neighbour(self, position: int, step: int) -> int | None:
         """Give the position `step` messages further, or the nearest end."""
         if not self._positions:
@@ -277,8 +252,9 @@ class TranscriptLayout:
         message = self._messages[index]
         day = index == 0 or self._days[index] != self._days[index - 1]
         unread = message.position == self._unread_from
-        head = day or unread or not self._continues(index)
-        return _Lead(gap=index > 0 and head, day=day, unread=unread, head=head)
+        missing = self._missing_lines(message)
+        head = day or unread or bool(missing) or not self._continues(index)
+        return _Lead(gap=index > 0 and head, day=day, unread=unread, missing=missing, head=head)
 
     def _continues(self, index: int) -> bool:
         """Whether a message goes on under the heading of the one before."""
@@ -317,6 +293,13 @@ class TranscriptLayout:
         text = expand(f"{message.failure or 'It did not go out.'} Press r on it to try again.")
         return [text[start:end] for start, end in wrap(text, self._width - INDENT)]
 
+    def _missing_lines(self, message: MessageView) -> tuple[str, ...]:
+        if message.missing_before < 1:
+            return ()
+        width = self._width - INDENT
+        text = missing_words(message.missing_before, clip(message.author_name, width))
+        return tuple(text[start:end] for start, end in wrap(text, width))
+
     # Lines
 
     def _block(self, index: int) -> list[Line]:
@@ -338,6 +321,9 @@ class TranscriptLayout:
         if lead.unread:
             words = "new since you last looked"
             lines.append(Line(position, self._rule(words, Role.UNREAD, Role.UNREAD)))
+        lines.extend(
+            Line(position, ((Role.MISSING, " " * INDENT), (Role.MISSING, part))) for part in lead.missing
+        )
         if lead.head:
             lines.append(self._heading(message))
         lines.extend(self._body(index))

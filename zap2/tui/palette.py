@@ -20,6 +20,7 @@ _ACTIONS: Final = (
     ("About this contact", "screen.contact", "F2"),
     ("Link, and the address to hand out", "screen.address", "F3"),
     ("Compare safety numbers", "screen.safety_number", "F4"),
+    ("Set up the session anew", "screen.repair", "the safety number stays the same"),
     ("Connect now", "screen.reconnect", "F5"),
     ("Next pane", "screen.next_pane", "F6"),
 )
@@ -51,7 +52,7 @@ class Commands(Provider):
                 yield _Command(f"Go to {view.title}", f"{words}{unread}", partial(screen.open, view.id))
         for theme, label in LABELS.items():
             here = "in use" if app.theme == theme else ""
-            yield _Command(f"Theme: {label}", here, partial(setattr, app, "theme", theme))
+            yield _Command(f"Theme: {label}", here, partial(self._act, f"app.choose_theme('{theme}')"))
         yield _Command("Help for where you are", "F1", partial(self._act, "app.explain"))
         yield _Command("Quit", "Ctrl+Q · drafts are kept", partial(self._act, "app.quit"))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date, datetime
 from typing import Final
 
-from zap2.client.api import ContactState, LinkState, LinkView, MessageState, Trust
+from zap2.client.api import ContactState, LinkState, LinkView, MessageState, SessionState, Trust
 from zap2.errors import Zap2Error
 
 STATE_GLYPHS: Final = {
@@ -27,6 +27,21 @@ STATE_MEANINGS: Final = {
 TRUST_GLYPHS: Final = {Trust.VERIFIED: "◆", Trust.FIRST_USE: "◇"}
 
 _TRUST_WORDS: Final = {Trust.VERIFIED: "verified", Trust.FIRST_USE: "not compared yet"}
+
+SESSION_MEANINGS: Final = {
+    SessionState.NONE: "none yet; the first message sets it up",
+    SessionState.FINE: "fine",
+    SessionState.SUSPECT: "out of step; it is set up anew by itself as soon as that is allowed",
+    SessionState.REPAIRING: "being set up anew; messages wait and go out afterwards",
+    SessionState.REPAIRED: "set up anew within the last day, and fine; the safety number is the same",
+    SessionState.BROKEN: "broken, and not repaired by itself any more; ask them, then set it up anew below",
+}
+
+_SESSION_ALARMS: Final = {
+    SessionState.SUSPECT: "! session out of step",
+    SessionState.REPAIRING: "… session being set up anew",
+    SessionState.BROKEN: "! session broken (F2)",
+}
 
 _WEEKDAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 _MONTHS: Final = (
@@ -54,6 +69,16 @@ def trust_words(trust: Trust, state: ContactState, *, is_self: bool = False) -> 
     return f"{TRUST_GLYPHS[trust]} {_TRUST_WORDS[trust]}"
 
 
+def session_alarm(session: SessionState) -> str:
+    """Say in a few words what is the matter with a session; empty when nothing is."""
+    return _SESSION_ALARMS.get(session, "")
+
+
+def missing_words(count: int, author: str) -> str:
+    """Say that messages before one are not here."""
+    return f"⋯ {plural(count, 'message', 'messages')} from {author} {'has' if count == 1 else 'have'} not arrived yet"
+
+
 def link_words(link: LinkView, remaining_s: float | None) -> str:
     """Say how the link is; `remaining_s` counts down to the next try."""
     match link.state:
@@ -67,7 +92,7 @@ def link_words(link: LinkView, remaining_s: float | None) -> str:
             words = "○ offline"
             if remaining_s is not None:
                 words += f", next try in {countdown(remaining_s)}" if remaining_s > 0 else ", trying now"
-    return f"{words} · {link.detail}" if link.detail else words
+    return f"{words} · {link.detail.rstrip('.')}" if link.detail else words
 
 
 def countdown(seconds: float) -> str:

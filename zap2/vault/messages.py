@@ -143,6 +143,16 @@ class MessageStore:
         ).fetchone()
         return None if row[0] is None else int(row[0])
 
+    def next_of(self, conversation: ConversationId, author: Uid, message: MessageId) -> MessageRow | None:
+        """Give the message of the same author that follows a message; None when it is the newest of them."""
+        row = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM message WHERE conversation = ?1 AND author = ?2 AND sequence >"
+            " (SELECT sequence FROM message WHERE conversation = ?1 AND author = ?2 AND id = ?3)"
+            " ORDER BY sequence LIMIT 1",
+            (conversation, author, message),
+        ).fetchone()
+        return None if row is None else _message(row)
+
     def has_sequence(self, conversation: ConversationId, author: Uid, sequence: int) -> bool:
         """Say whether an author's message with a sequence is here."""
         sql = "SELECT 1 FROM message WHERE conversation = ? AND author = ? AND sequence = ?"

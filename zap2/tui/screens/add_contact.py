@@ -38,7 +38,7 @@ class AddContactScreen(Dialog[ContactView]):
         with VerticalScroll(classes="dialog", can_focus=False):
             yield Static("Add somebody", classes="dialog-title")
             yield Static("Phone number, with country code", classes="field-label")
-            yield Input(placeholder="+49 1512 3456789", id="number", compact=True)
+            yield Input(placeholder="for example +49 1512 3456789", id="number", compact=True)
             yield Static("", id="number-error", classes="field-error", markup=False)
             yield Static("Name for you (may stay empty)", classes="field-label")
             yield Input(placeholder="as they call themselves", id="name", compact=True, max_length=64)

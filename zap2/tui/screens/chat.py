@@ -20,6 +20,8 @@ from textual.widgets import Static
 
 from zap2.client.api import (
     Client,
+    ContactChanged,
+    ContactState,
     ContactView,
     ConversationChanged,
     ConversationView,
@@ -36,7 +38,7 @@ from zap2.tui.inbox import Inbox
 from zap2.tui.keys import bind
 from zap2.tui.screens.add_contact import AddContactScreen
 from zap2.tui.screens.address import AddressScreen
-from zap2.tui.screens.contact import ContactScreen
+from zap2.tui.screens.contact import ContactScreen, repair_question
 from zap2.tui.screens.conversation import ConversationPane
 from zap2.tui.screens.safety_number import SafetyNumberScreen
 from zap2.tui.widgets.bars import NoticeBar, NoticeButton
@@ -44,7 +46,7 @@ from zap2.tui.widgets.composer import Composer
 from zap2.tui.widgets.conversation_list import ConversationList
 from zap2.tui.widgets.status_line import StatusLine
 from zap2.tui.widgets.transcript import Transcript
-from zap2.tui.words import plural, trust_words
+from zap2.tui.words import plural, session_alarm, trust_words
 from zap2.tui.work import Happened, ask
 
 NARROW_CELLS = 60
@@ -87,6 +89,13 @@ class ChatScreen(Screen[None]):
 
     class ContactFound(Message):
         """A contact for the screen that was asked for."""
+
+        def __init__(self, contact: ContactView) -> None:
+            super().__init__()
+            self.contact = contact
+
+    class ContactOpened(Message):
+        """The contact whose conversation was opened."""
 
         def __init__(self, contact: ContactView) -> None:
             super().__init__()
@@ -162,12 +171,13 @@ class ChatScreen(Screen[None]):
                     self._show_trust(view)
             case MessageAdded(message=view) | MessageChanged(message=view):
                 self.pane.put(view)
+            case ContactChanged(contact=contact):
+                if self.opened is not None and contact.uid == self.opened.peer:
+                    self._show_session(contact)
             case LinkChanged(link=link):
                 self.query_one(StatusLine).show_link(link)
             case Notice():
                 self._notice(event)
-            case _:
-                pass
 
     def _notice(self, notice: Notice) -> None:
         if notice.level is NoticeLevel.SECURITY:
@@ -194,6 +204,8 @@ class ChatScreen(Screen[None]):
         self.pane.transcript.action_newest()
 
     def _show_list(self) -> None:
+        if self.pane.conversation is None:
+            self.pane.show_welcome(is_first=not self.inbox.listed())
         self.list.show(self.inbox.listed(), self.pane.conversation)
         unread = self.inbox.unread()
         self.list.border_title = Content(f"Zap2 · {unread} unread" if unread else "Zap2")
@@ -201,6 +213,14 @@ class ChatScreen(Screen[None]):
     def _show_trust(self, view: ConversationView) -> None:
         words = trust_words(view.trust, view.contact_state, is_self=view.is_self)
         self.query_one(StatusLine).show_trust(words)
+
+    def _show_session(self, contact: ContactView | None) -> None:
+        self.query_one(StatusLine).show_session(session_alarm(contact.session) if contact else "")
+
+    @on(ContactOpened)
+    def _contact_opened(self, message: ContactOpened) -> None:
+        if self.opened is not None and self.opened.peer == message.contact.uid:
+            self._show_session(message.contact)
 
     # Moving
 
@@ -218,6 +238,9 @@ class ChatScreen(Screen[None]):
         self.pane.open(view)
         self._show_list()
         self._show_trust(view)
+        self._show_session(None)
+        if not view.is_self:
+            ask(self, self.client.contact(view.peer), self.ContactOpened, what="session")
         if write:
             self.query_one(Composer).focus()
 
@@ -311,6 +334,19 @@ class ChatScreen(Screen[None]):
                 self.app.notify(f"{view.title} is verified now.", markup=False)
 
         self.app.push_screen(SafetyNumberScreen(self.client, view.peer, view.title), compared)
+
+    def action_repair(self) -> None:
+        """Set the session with the person of the open conversation up anew."""
+        view = self.opened
+        if view is None or view.is_self or view.contact_state is not ContactState.ACCEPTED:
+            self.app.notify("Open a conversation with a contact first.", markup=False)
+            return
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                ask(self, self.client.repair(view.peer), self.ContactOpened)
+
+        self.app.push_screen(repair_question(view.title), decided)
 
     @on(StatusLine.Clicked)
     def action_address(self) -> None:

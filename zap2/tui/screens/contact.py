@@ -8,17 +8,32 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
 from textual.widgets import Button, Input, Static
 
-from zap2.client.api import Client, ContactChanged, ContactState, ContactView, Trust
+from zap2.client.api import Client, ContactChanged, ContactState, ContactView, SessionState, Trust
 from zap2.ids import format_uid
+from zap2.phone import format_number
 from zap2.tui.clock import Clock
-from zap2.tui.screens.dialog import Confirm, Dialog
-from zap2.tui.words import moment_words, trust_words
+from zap2.tui.screens.dialog import Confirm, Dialog, facts_table
+from zap2.tui.words import SESSION_MEANINGS, moment_words, trust_words
 from zap2.tui.work import Failed, Happened, ask
 
 _TRUST_MEANS = {
     Trust.FIRST_USE: "Their keys came from the relay at first contact. Compare safety numbers to be sure.",
     Trust.VERIFIED: "You made sure that these keys are theirs. You are told at once if they ever change.",
 }
+
+_NO_ONE_TIME_PREKEY = (
+    "less protected than usual, because their relay had no one-time prekey left; later ones are not"
+)
+
+
+def repair_question(title: str) -> Confirm:
+    """Ask before a session is set up anew."""
+    return Confirm(
+        f"Set up the session with {title} anew?",
+        "For when messages do not get through: both sides agree on new keys for this conversation, and what never "
+        "arrived is sent again. Nothing is lost, and the safety number stays the same.",
+        yes="Set up anew",
+    )
 
 
 class ContactScreen(Dialog[str]):
@@ -56,6 +71,7 @@ class ContactScreen(Dialog[str]):
                 yield Button("Close", id="close", compact=True)
                 yield Button("Block", id="block", compact=True)
                 yield Button("Accept", id="accept", compact=True)
+                yield Button("Set up the session anew", id="repair", compact=True)
                 yield Button("Safety number", id="compare", variant="primary", compact=True)
 
     def on_mount(self) -> None:
@@ -70,26 +86,27 @@ class ContactScreen(Dialog[str]):
         trust = trust_words(contact.trust, contact.state)
         means = _TRUST_MEANS[contact.trust] if contact.state is ContactState.ACCEPTED else ""
         self.query_one("#contact-trust", Static).update(f"{trust}\n{means}".rstrip())
-        self.query_one("#contact-facts", Static).update(self._facts(contact))
+        self.query_one("#contact-facts", Static).update(facts_table(self._facts(contact)))
         self.query_one("#block").display = contact.state is not ContactState.BLOCKED
+        has_session = contact.session is not SessionState.NONE
+        self.query_one("#repair").display = has_session and contact.state is ContactState.ACCEPTED
         accept = self.query_one("#accept", Button)
         accept.display = contact.state is not ContactState.ACCEPTED
         accept.label = "Unblock" if contact.state is ContactState.BLOCKED else "Accept"
 
-    def _facts(self, contact: ContactView) -> str:
-        first = {
-            None: "no session yet",
-            True: "set up with a one-time prekey",
-            False: "set up without a one-time prekey; the first message has less protection, later ones not",
-        }[contact.has_one_time_prekey]
-        facts = (
+    def _facts(self, contact: ContactView) -> list[tuple[str, str]]:
+        facts = [
             ("Their name", contact.profile_name or "not known yet"),
-            ("Phone number", contact.number or "not confirmed by the relay"),
+            (
+                "Phone number",
+                format_number(contact.number) if contact.number else "not confirmed by the relay",
+            ),
             ("Added", moment_words(self._clock.local(contact.added_at_ms))),
-            ("Session", first),
-            ("Address", format_uid(contact.uid)),
-        )
-        return "\n".join(f"{name + ':':<14}{value}" for name, value in facts)
+            ("Session", SESSION_MEANINGS[contact.session]),
+        ]
+        if contact.has_one_time_prekey is False:
+            facts.append(("First message", _NO_ONE_TIME_PREKEY))
+        return [*facts, ("Account", format_uid(contact.uid))]
 
     @on(Happened)
     def _happened(self, message: Happened) -> None:
@@ -136,3 +153,11 @@ class ContactScreen(Dialog[str]):
             yes="Block",
         )
         self.app.push_screen(question, decided)
+
+    @on(Button.Pressed, "#repair")
+    def _repair(self) -> None:
+        def decided(yes: bool | None) -> None:
+            if yes:
+                ask(self, self._client.repair(self._contact.uid), self.Loaded)
+
+        self.app.push_screen(repair_question(self._contact.title), decided)

@@ -17,6 +17,7 @@ from textual.widgets import Static, TextArea
 from zap2.client.api import Client, ContactState, ConversationView, MessageView
 from zap2.errors import Zap2Error
 from zap2.ids import ConversationId
+from zap2.phone import format_number
 from zap2.tui.clock import Clock
 from zap2.tui.inbox import first_unread
 from zap2.tui.screens.message_details import MessageDetails
@@ -32,9 +33,14 @@ PAGE: Final = 200
 
 DRAFT_DELAY_S: Final = 0.7
 
+_MORE: Final = "F1 explains what you see, Ctrl+P finds every command by name."
 _WELCOME: Final = (
-    "Nothing is open.\n\nChoose a conversation in the list, or press Ctrl+N to add somebody by phone number.\n\n"
-    "F1 explains what you see, Ctrl+P finds every command by name."
+    "Nothing is open.\n\nChoose a conversation in the list, or press Ctrl+N to add somebody by phone number."
+    f"\n\n{_MORE}"
+)
+_WELCOME_FIRST: Final = (
+    "Welcome, {name}.\n\nCtrl+N adds somebody by phone number.\n\nOthers find you by yours, {number}, once they "
+    f"use the same relay: F3 shows what to tell them.\n\n{_MORE}"
 )
 _FIRST: Final = "No messages yet.\n\nWrite below; Enter sends. Only the two of you can read it."
 _NOTE: Final = "Notes to yourself.\n\nWhat you write here stays on this computer, encrypted."
@@ -74,7 +80,7 @@ class ConversationPane(Container):
 
     def compose(self) -> ComposeResult:
         """Make the parts."""
-        yield Static(_WELCOME, id="welcome", markup=False)
+        yield Static("", id="welcome", markup=False)
         with Vertical(id="conversation"):
             with Container(id="messages"):
                 yield Static("", id="no-messages", markup=False)
@@ -104,6 +110,12 @@ class ConversationPane(Container):
     @property
     def _composer(self) -> Composer:
         return self.query_one(Composer)
+
+    def show_welcome(self, *, is_first: bool) -> None:
+        """Say what one can do while nothing is open; `is_first` when there is no conversation at all."""
+        me = self._client.me
+        words = _WELCOME_FIRST.format(name=me.name, number=format_number(me.number)) if is_first else _WELCOME
+        self.query_one("#welcome", Static).update(words)
 
     # Opening
 
@@ -186,7 +198,13 @@ class ConversationPane(Container):
         if message.conversation != self.conversation:
             return
         transcript = self.transcript
-        is_new = transcript.rows.message_at(message.position) is None
+        there = transcript.rows.message_at(message.position)
+        if there.id != message.id if there else transcript.rows.has(message.id):
+            # Places were widened for what arrived late: positions that are known here are of before.
+            transcript.reset()
+            self._load(message.conversation, None)
+            return
+        is_new = there is None
         newest = transcript.rows.messages[-1].position if transcript.rows.messages else -1
         if is_new and newest > message.position < transcript.rows.messages[0].position:
             return

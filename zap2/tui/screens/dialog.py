@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar, TypeVar
 
+from rich.table import Table
+from rich.text import Text
 from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
@@ -41,6 +44,16 @@ class Dialog(ModalScreen[T]):
     def say_error(self, selector: str, error: Zap2Error) -> None:
         """Show what went wrong and what to do."""
         self.say(selector, f"! {error_words(error)}")
+
+
+def facts_table(facts: Sequence[tuple[str, str]]) -> Table:
+    """Set names and what is known of them side by side; long words stay in their column."""
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(Text(name), Text(value))
+    return table
 
 
 class Confirm(Dialog[bool]):

@@ -9,7 +9,7 @@ from textual.widgets import Button, Static
 from zap2.client.api import MessageState, MessageView
 from zap2.ids import format_message_id
 from zap2.tui.clock import Clock
-from zap2.tui.screens.dialog import Dialog
+from zap2.tui.screens.dialog import Dialog, facts_table
 from zap2.tui.words import STATE_MEANINGS, moment_words, state_label
 
 
@@ -41,7 +41,7 @@ class MessageDetails(Dialog[str]):
         facts.append(("Id", format_message_id(message.id)))
         with VerticalScroll(classes="dialog", can_focus=False):
             yield Static("Message", classes="dialog-title")
-            yield Static("\n".join(f"{name + ':':<9}{value}" for name, value in facts), markup=False)
+            yield Static(facts_table(facts), markup=False)
             yield Static(message.text, classes="quoted", markup=False)
             with Horizontal(classes="dialog-buttons"):
                 yield Button("Close", id="close", variant="primary", compact=True)

@@ -15,7 +15,7 @@ from textual.widgets import Button, Input, Static
 from zap2.client.api import Entrance, RelayView, VerificationView
 from zap2.tui.clock import Clock
 from zap2.tui.keys import bind
-from zap2.tui.passphrase import strength_words
+from zap2.tui.passphrase import Strength, strength, strength_words
 from zap2.tui.screens.unlock import Entered
 from zap2.tui.screens.wizard_steps import FIRST_FIELD, STEPS, TITLES, Step, code_words, relay_words
 from zap2.tui.words import countdown, error_words
@@ -75,6 +75,7 @@ class WizardScreen(Screen[None]):
         self._resend_at_s = 0.0
         self._expires_at_s = 0.0
         self._busy = False
+        self._weak_passphrase: str | None = None
 
     def compose(self) -> ComposeResult:
         """Make all steps; one is shown."""
@@ -213,16 +214,16 @@ class WizardScreen(Screen[None]):
             self._request_code(self._asked_number)
 
     def _show_resend(self) -> None:
-        """Count down to when the code may be sent again."""
+        """Count down to when the code may be made again."""
         button = self.query_one("#resend", Button)
         wait_s = self._resend_at_s - self._clock.monotonic_s()
         button.disabled = wait_s > 0
-        button.label = f"Send it again (in {countdown(wait_s)})" if wait_s > 0 else "Send it again"
+        button.label = f"New code (in {countdown(wait_s)})" if wait_s > 0 else "New code"
 
     def _leave_code(self) -> None:
         code = "".join(self._value("code").split())
         if not code:
-            self._say("code", "! Write the code that was sent.")
+            self._say("code", "! Write the code.")
         elif code == self._right_code:
             self._go("name")
         else:
@@ -255,6 +256,9 @@ class WizardScreen(Screen[None]):
                 "passphrase", "! The two are not the same." if again.value else "! Write it a second time."
             )
             again.focus()
+        elif strength(passphrase) is Strength.WEAK and passphrase != self._weak_passphrase:
+            self._weak_passphrase = passphrase
+            self._say("passphrase", "! It is weak. Enter once more takes it all the same.")
         else:
             self._start("Making your keys and signing up…")
             ask(self, self._signup.create(self._value("name"), passphrase), Entered)

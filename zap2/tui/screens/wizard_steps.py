@@ -15,7 +15,7 @@ STEPS: Final = ("relay", "phone", "code", "name", "passphrase")
 TITLES: Final = {
     "relay": "Which relay?",
     "phone": "Your phone number",
-    "code": "The code that was sent",
+    "code": "The six-digit code",
     "name": "Your name",
     "passphrase": "A passphrase",
 }
@@ -36,29 +36,31 @@ class Step(Vertical):
             case "relay":
                 yield _text(
                     "A relay keeps encrypted messages until they are fetched. Your friends must use the same one. "
-                    "Ask its host for the address."
+                    "Ask its host for the address. No relay yet? Quit, and `zap2 chat --serve` hosts one."
                 )
                 yield _label("Relay address")
-                yield Input(placeholder="zap2://fingerprint@host:port", id="relay-field", compact=True)
+                yield Input(
+                    placeholder="for example zap2://fingerprint@host:port", id="relay-field", compact=True
+                )
                 yield _error(self.step)
             case "phone":
                 yield Static("", id="relay-card", markup=False)
                 yield _label("Phone number, with country code")
-                yield Input(placeholder="+49 1512 3456789", id="phone-field", compact=True)
+                yield Input(placeholder="for example +49 1512 3456789", id="phone-field", compact=True)
                 yield _error(self.step)
                 yield _text(
                     "Friends find you by it. The relay keeps a keyed hash of it, not the number.", "note"
                 )
             case "code":
                 yield Static("", id="code-words", classes="card-text", markup=False)
-                yield _label("Code, six digits")
-                yield Input(placeholder="123456", id="code-field", compact=True, max_length=12)
+                yield _label("Code")
+                yield Input(placeholder="for example 123456", id="code-field", compact=True, max_length=12)
                 yield _error(self.step)
-                yield Button("Send it again", id="resend", compact=True)
+                yield Button("New code", id="resend", compact=True)
             case "name":
                 yield _text("People you write to see this name. The relay never does.")
                 yield _label("Name")
-                yield Input(placeholder="Ada", id="name-field", compact=True, max_length=64)
+                yield Input(placeholder="for example Ada", id="name-field", compact=True, max_length=64)
                 yield _error(self.step)
             case _:
                 yield _text(
@@ -108,8 +110,8 @@ def relay_words(relay: RelayView) -> str:
 def code_words(number: str, method: str) -> str:
     """Say where the code is."""
     how = {
-        "log": "The host of the relay reads it in the relay's log and tells it to you.",
+        "log": "The relay's host reads it in the relay's log and tells it to you.",
         "smtp": "It comes by mail.",
         "webhook": "It comes by text message.",
     }.get(method, "")
-    return f"A code is on its way for {number}. {how}".strip()
+    return f"The relay made a code for {number}. {how}".strip()

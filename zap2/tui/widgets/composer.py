@@ -29,7 +29,7 @@ class Composer(TextArea):
 
     EXPLANATION = (
         "Writing",
-        "Enter sends. Ctrl+J starts a new line; Shift+Enter and Alt+Enter do so too where the terminal passes them "
+        "Enter sends. Ctrl+J or Alt+Enter starts a new line; Shift+Enter does so too where the terminal passes it "
         "on. What you paste is inserted and never sent by itself. Text that you have not sent is kept, also "
         "over a restart. Up in an empty field goes to the messages, PageUp scrolls them.",
     )

@@ -22,7 +22,7 @@ from zap2.tui.words import STATE_GLYPHS, TRUST_GLYPHS, when_words
 from zap2.tui.wrap import cell_len, clip, expand, wrap
 
 _ROWS: Final = 2
-_EMPTY: Final = "No conversations yet.\n\nCtrl+N adds somebody by phone number."
+_EMPTY: Final = "No conversations yet.\n\nCtrl+N adds somebody by phone number.\n\nF1 explains what you see."
 
 Part = tuple[str, str]
 """A component name and text."""

@@ -1,4 +1,4 @@
-"""The last row: the link in words, how sure one is of the open conversation, and where help is."""
+"""The last row: the link and the session in words, how sure one is whom one talks to, and where help is."""
 
 from __future__ import annotations
 
@@ -31,6 +31,7 @@ class StatusLine(Widget):
         self._link = LinkView(LinkState.CONNECTING)
         self._retry_at_s: float | None = None
         self._trust = ""
+        self._session = ""
 
     def on_mount(self) -> None:
         """Count down once a second."""
@@ -52,6 +53,11 @@ class StatusLine(Widget):
         self._trust = words
         self.refresh()
 
+    def show_session(self, words: str) -> None:
+        """Show what is the matter with the session of the open conversation; empty when nothing is."""
+        self._session = words
+        self.refresh()
+
     def render_line(self, y: int) -> Strip:
         """Paint the row: the link at the left, the rest at the right as far as it fits."""
         width = self.size.width
@@ -59,20 +65,27 @@ class StatusLine(Widget):
         if self._retry_at_s is not None:
             remaining_s = self._retry_at_s - self._clock.monotonic_s()
         link = link_words(self._link, remaining_s)
-        right = [part for part in (self._trust, "hosting (F3)" if self._hosting else "", "F1 help") if part]
-        while right and cell_len(link) + cell_len(" · ".join(right)) + 3 > width:
+        alarm = clip(self._session, width - 2)
+        room = width - 2 - (cell_len(alarm) + 3 if alarm else 0)
+        hosting = "hosting (F3)" if self._hosting else ""
+        hurry = "F5 tries now" if remaining_s is not None and remaining_s > 0 else ""
+        right = [part for part in (self._trust, hosting, hurry, "F1 help") if part]
+        while right and cell_len(link) + cell_len(" · ".join(right)) + 1 > room:
             right.pop(0 if len(right) > 2 else -1)
         tail = " · ".join(right)
-        head = clip(link, width - 2 - (cell_len(tail) + 1 if tail else 0))
-        gap = " " * max(0, width - 2 - cell_len(head) - cell_len(tail))
+        head = clip(link, room - (cell_len(tail) + 1 if tail else 0))
+        between = " · " if head and alarm else ""
+        gap = " " * max(0, width - 2 - cell_len(head + between + alarm) - cell_len(tail))
         style = {LinkState.ONLINE: "good", LinkState.NOT_TRUSTED: "bad"}.get(self._link.state, "warn")
         dim = self.get_component_rich_style("status--dim")
         segments = [
             Segment(" ", dim),
             Segment(head, self.get_component_rich_style(f"status--{style}")),
+            Segment(between, dim),
+            Segment(alarm, self.get_component_rich_style("status--warn")),
             Segment(f"{gap}{tail} ", dim),
         ]
-        return Strip(segments).adjust_cell_length(width, dim)
+        return Strip(segment for segment in segments if segment.text).adjust_cell_length(width, dim)
 
     def on_click(self, event: events.Click) -> None:
         """Ask for the screen about the link."""

@@ -17,7 +17,8 @@ from textual.strip import Strip
 from zap2.client.api import MessageView
 from zap2.tui.clock import Clock
 from zap2.tui.keys import bind
-from zap2.tui.layout import Role, TranscriptLayout
+from zap2.tui.layout import TranscriptLayout
+from zap2.tui.lines import Role
 from zap2.tui.words import day_words
 
 MAX_TEXT_CELLS: Final = 100
