@@ -16,6 +16,7 @@ from zap2.server.store.port import (
     DepositRefusal,
     Envelope,
     NewAccount,
+    Offer,
     Registration,
     RelayStore,
     TokenStore,
@@ -82,9 +83,11 @@ def envelope(name: int, to: int = 1, size_b: int = 512, expires_at_ms: int = NOW
     )
 
 
-async def deposit(store: RelayStore, deposit: Deposit) -> Deposited | DepositRefusal:
+async def deposit(
+    store: RelayStore, deposit: Deposit, offer: Offer | None = None
+) -> Deposited | DepositRefusal:
     done: asyncio.Future[Deposited | DepositRefusal | Exception] = asyncio.get_running_loop().create_future()
-    store.deposit(deposit, done.set_result)
+    store.deposit(deposit, done.set_result, offer)
     result = await done
     assert not isinstance(result, Exception)
     return result

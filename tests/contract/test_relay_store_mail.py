@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from tests.contract.relay_stores import (
     NOW_MS,
@@ -26,6 +26,7 @@ from zap2.server.store.port import (
     DepositRefusal,
     Envelope,
 )
+from zap2.server.store.sqlite import SqliteStore
 
 
 @pytest.fixture(params=STORES)
@@ -129,6 +130,92 @@ async def test_a_device_is_known_by_the_highest_seq_that_it_acknowledged(store: 
     assert await acknowledged() == second
     store.discard(mailbox, [third])
     assert await acknowledged() == third
+
+
+async def test_what_is_offered_and_discarded_is_safe_and_its_repetition_is_known(store: Store) -> None:
+    """Whether the store wrote it or left it to its receiver: the sender is answered, and it never comes again."""
+    mailbox = await register(store, 1)
+    offered: list[Envelope] = []
+
+    def take(at: int, envelope: Envelope) -> None:
+        assert at == mailbox
+        offered.append(envelope)
+        store.discard(mailbox, [envelope.seq])
+
+    result = await deposit(store, envelope(1), take)
+    assert isinstance(result, Deposited)
+    delivered = [result.envelope] if result.envelope is not None else offered
+    assert names(delivered) == [1]
+    if result.envelope is not None:
+        store.discard(mailbox, [result.envelope.seq])
+    assert result.is_direct == (result.envelope is None)
+    assert await read(store, mailbox) == []
+    again = await deposit(store, envelope(1), take)
+    assert isinstance(again, Deposited)
+    assert again.envelope is None
+    assert again.waiting == 0
+    assert len(offered) <= 1
+    device = await store.device(uid(1), 1)
+    assert device is not None
+    assert device.acknowledged == delivered[0].seq
+
+
+async def test_what_is_offered_and_not_discarded_is_kept_in_its_place(store: Store) -> None:
+    """Also when it is read, repeated, or its mailbox is full while the store waits for the receiver."""
+    mailbox = await register(store, 1)
+    offers: asyncio.Queue[Envelope] = asyncio.Queue()
+    results = [asyncio.get_running_loop().create_future() for _ in range(7)]
+    for name, result in zip((0, 1, 1, 2, 3, 4, 5), results, strict=True):
+        store.deposit(
+            envelope(name),
+            result.set_result,
+            (lambda _, envelope: offers.put_nowait(envelope)) if name % 2 else None,
+        )
+    assert names(await read(store, mailbox)) == [0, 1, 2, 3, 4]
+    assert names(await read(store, mailbox, limit=2)) == [0, 1]
+    answers = [await result for result in results]
+    assert answers.pop() is DepositRefusal.FULL
+    assert all(isinstance(answer, Deposited) and not answer.is_direct for answer in answers)
+    assert names(await read(store, mailbox)) == [0, 1, 2, 3, 4]
+
+
+async def test_closing_writes_what_was_offered(tmp_path: Path) -> None:
+    store = SqliteStore(tmp_path / "db", hold_s=60)
+    await store.open()
+    mailbox = await register(store, 1)
+    offered: asyncio.Queue[Envelope] = asyncio.Queue()
+    answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    store.deposit(envelope(1), answer.set_result, lambda _, envelope: offered.put_nowait(envelope))
+    await offered.get()
+    assert not answer.done()
+    await store.close()
+    assert isinstance(answer.result(), Deposited)
+    again = SqliteStore(tmp_path / "db")
+    await again.open()
+    assert names(await read(again, mailbox)) == [1]
+    await again.close()
+
+
+async def test_a_failure_tells_those_who_wait_for_their_receiver_and_gives_no_seq_twice(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """They were delivered and are not safe: each must come again, under another seq than what was delivered."""
+    store = SqliteStore(tmp_path / "db", hold_s=60)
+    await store.open()
+    mailbox = await register(store, 1)
+    offered: asyncio.Queue[Envelope] = asyncio.Queue()
+    answer: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+    store.deposit(envelope(1), answer.set_result, lambda _, envelope: offered.put_nowait(envelope))
+    first = await offered.get()
+    store.deposit(replace(envelope(2), received_at_ms=2**70), lambda _: None)
+    assert isinstance(await answer, Exception)
+    assert "the store failed" in caplog.text
+    assert await read(store, mailbox) == []
+    again = await deposit(store, envelope(1))
+    assert isinstance(again, Deposited)
+    assert again.envelope is not None
+    assert again.envelope.seq > first.seq
+    await store.close()
 
 
 async def test_mail_to_nobody_is_refused(store: Store) -> None:

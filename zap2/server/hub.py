@@ -21,7 +21,7 @@ class OnlineDevice(Protocol):
         """Whose it is."""
 
     def arrived(self, envelope: Envelope) -> None:
-        """An envelope was committed to this device's mailbox."""
+        """An envelope came into this device's mailbox."""
 
     def woken(self) -> None:
         """Another relay may have put something into this device's mailbox."""
@@ -38,6 +38,7 @@ class Hub:
 
     def __init__(self) -> None:
         self._online: dict[int, OnlineDevice] = {}
+        self._mailbox_of: dict[tuple[bytes, int], int] = {}
         self.uncommitted_b = 0
         self.accepted = 0
         """Envelopes that were stored, repetitions not counted, since the start."""
@@ -45,17 +46,29 @@ class Hub:
     def __len__(self) -> int:
         return len(self._online)
 
-    def attach(self, mailbox: int, device: OnlineDevice) -> None:
-        """Take note of a device; an older connection of it is cut."""
+    def attach(self, mailbox: int, device: OnlineDevice, number: int) -> None:
+        """Take note of a device, `number` of its account; an older connection of it is cut."""
         older = self._online.get(mailbox)
         self._online[mailbox] = device
+        self._mailbox_of[device.uid, number] = mailbox
         if older is not None and older is not device:
             older.cut(CloseCode.REPLACED, "this device logged in on another connection")
 
-    def detach(self, mailbox: int, device: OnlineDevice) -> None:
+    def detach(self, mailbox: int, device: OnlineDevice, number: int) -> None:
         """Forget a connection, unless a newer one has taken its place."""
         if self._online.get(mailbox) is device:
             del self._online[mailbox]
+            self._mailbox_of.pop((device.uid, number), None)
+
+    def is_here(self, uid: bytes, number: int) -> bool:
+        """Tell whether a device of an account is connected."""
+        return (uid, number) in self._mailbox_of
+
+    def offer(self, mailbox: int, envelope: Envelope) -> None:
+        """Deliver an envelope to whoever has this mailbox, if it is its turn."""
+        self.accepted += 1
+        if device := self._online.get(mailbox):
+            device.arrived(envelope)
 
     def get(self, mailbox: int) -> OnlineDevice | None:
         """Give the connection of a mailbox's device."""

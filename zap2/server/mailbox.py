@@ -1,13 +1,14 @@
 """Delivery of one mailbox over one connection: in order, at least once, a bounded window in flight.
 
-Theory of operation. A delivery is either *caught up* (everything in the mailbox is in flight, and what is committed
-next can be sent at once from memory) or *behind* (the store has more than was read). It starts behind. While it is
-behind and there is room in the window, it reads; a read that comes back with less than was asked for means that it
-has caught up. That is exact because the store calls back in the order in which it worked: an envelope that arrives
-while a read is under way was committed before it and is in its result. When there is no room for an arrival, or
-the peer does not read, it falls behind again and leaves the rest in the store.
+Theory of operation. What is to be delivered is *in flight* (sent, not acknowledged), *ahead* (read from the store or
+just arrived, and waiting for room in the window) or in the store. A delivery is *caught up* when the store has nothing
+that is not in flight or ahead; what comes into the mailbox then needs no reading. It starts behind. While it is behind
+it reads, so that another window is ahead when the peer acknowledges; a read that comes back with less than was asked
+for means that it has caught up. That is exact because the store calls back in the order in which it worked: an
+envelope that arrives while a read is under way came before it and is in its result. When too much is ahead, it
+falls behind again and leaves the rest in the store.
 
-Where several relays share the store, an envelope that is committed here may have one before it that was committed
+Where several relays share the store, an envelope that comes in here may have one before it that came in
 elsewhere. Then only the very next seq is sent from memory, anything else makes the delivery fall behind; and so
 does a word from another relay that it has put something into this mailbox.
 """
@@ -51,13 +52,15 @@ class Delivery:
     """
 
     __slots__ = (
+        "_ahead",
+        "_ahead_b",
         "_in_flight",
         "_in_flight_b",
         "_is_caught_up",
         "_is_over",
         "_is_reading",
         "_is_shared",
-        "_last_seq",
+        "_last_read_seq",
         "_mailbox",
         "_now_ms",
         "_outlet",
@@ -84,18 +87,23 @@ class Delivery:
         self._was_woken = False
         self._in_flight: dict[int, int] = {}
         self._in_flight_b = 0
-        self._last_seq = 0
+        self._ahead: list[Envelope] = []
+        self._ahead_b = 0
+        self._last_read_seq = 0
         self._is_caught_up = False
         self._is_reading = False
         self._is_over = False
 
     def arrived(self, envelope: Envelope) -> None:
-        """Deliver an envelope that was just committed, if it is its turn."""
-        if self._is_caught_up and (not self._is_shared or envelope.seq == self._last_seq + 1):
-            self._is_caught_up = self._deliver(envelope)
-        else:
+        """Deliver an envelope that just came into the mailbox, when it is its turn."""
+        if not self._is_caught_up or (self._is_shared and envelope.seq != self._last_read_seq + 1):
             self._is_caught_up = False
             self.pump()
+        elif not self._ahead and self._has_room():
+            self._last_read_seq = envelope.seq
+            self._deliver(envelope)
+        else:
+            self._is_caught_up = self._put_ahead(envelope)
 
     def woken(self) -> None:
         """Read what another relay may have put into the mailbox."""
@@ -106,28 +114,41 @@ class Delivery:
 
     def acknowledged(self, seqs: Sequence[int]) -> None:
         """Forget what the peer has committed. Seqs that are not in flight here are ignored."""
-        known = [seq for seq in seqs if seq in self._in_flight]
+        in_flight = self._in_flight
+        known = [seq for seq in seqs if seq in in_flight]
         if known:
             for seq in known:
-                self._in_flight_b -= self._in_flight.pop(seq, 0)
+                self._in_flight_b -= in_flight.pop(seq, 0)
             self._store.discard(self._mailbox, known)
-        self.pump()
+        if self._ahead or not self._is_caught_up:
+            self.pump()
 
     def pump(self) -> None:
-        """Read on, if there is more to read and room for it."""
-        if self._is_caught_up or self._is_reading or self._is_over or not self._outlet.is_writable:
+        """Deliver what is ahead, and read on, as far as there is room."""
+        if self._is_over or not self._outlet.is_writable:
             return
-        room = self._window - len(self._in_flight)
+        if self._ahead and self._has_room():
+            ahead, self._ahead = self._ahead, []
+            for number, envelope in enumerate(ahead):
+                if not self._has_room():
+                    self._ahead = ahead[number:]
+                    break
+                self._ahead_b -= len(envelope.payload)
+                self._deliver(envelope)
+        if self._is_caught_up or self._is_reading or self._ahead_b * 2 > _WINDOW_B:
+            return
+        room = 2 * self._window - len(self._in_flight) - len(self._ahead)
         # Half a window at a time: a read for every single Ack would cost more than the mail.
-        if room * 2 >= self._window and self._in_flight_b * 2 <= _WINDOW_B:
+        if room * 2 >= self._window:
             self._is_reading = True
             done = partial(self._was_read, room)
-            self._store.read_mail(self._mailbox, self._last_seq, room, self._now_ms(), done)
+            self._store.read_mail(self._mailbox, self._last_read_seq, room, self._now_ms(), done)
 
     def end(self) -> None:
         """Deliver nothing more; what was not acknowledged stays in the mailbox."""
         self._is_over = True
         self._is_caught_up = False
+        self._ahead = []
 
     def _was_read(self, limit: int, result: list[Envelope] | Exception) -> None:
         self._is_reading = False
@@ -136,22 +157,29 @@ class Delivery:
         if isinstance(result, Exception):
             _log.error("a mailbox could not be read; its device will come back for it")
             return
-        all_delivered = all(self._deliver(envelope) for envelope in result)
-        self._is_caught_up = all_delivered and len(result) < limit and not self._was_woken
+        all_put = all(self._put_ahead(envelope) for envelope in result)
+        self._is_caught_up = all_put and len(result) < limit and not self._was_woken
         self._was_woken = False
         self.pump()
 
-    def _deliver(self, envelope: Envelope) -> bool:
-        if (
-            len(self._in_flight) >= self._window
-            or self._in_flight_b >= _WINDOW_B
-            or not self._outlet.is_writable
-        ):
+    def _has_room(self) -> bool:
+        return (
+            len(self._in_flight) < self._window and self._in_flight_b < _WINDOW_B and self._outlet.is_writable
+        )
+
+    def _put_ahead(self, envelope: Envelope) -> bool:
+        """Keep an envelope for later; False when it has to stay in the store."""
+        if len(self._ahead) >= 2 * self._window or self._ahead_b >= _WINDOW_B:
             return False
-        self._in_flight[envelope.seq] = len(envelope.payload)
-        self._in_flight_b += len(envelope.payload)
-        self._last_seq = envelope.seq
+        self._ahead.append(envelope)
+        self._ahead_b += len(envelope.payload)
+        self._last_read_seq = envelope.seq
+        return True
+
+    def _deliver(self, envelope: Envelope) -> None:
+        size_b = len(envelope.payload)
+        self._in_flight[envelope.seq] = size_b
+        self._in_flight_b += size_b
         self._outlet.send(
             Deliver(envelope.seq, envelope.envelope_id, envelope.received_at_ms, envelope.payload)
         )
-        return True

@@ -22,7 +22,7 @@ from zap2.errors import Refused, WireError
 from zap2.ids import Uid
 from zap2.server.handlers import directory, login, mail, pins, signup
 from zap2.server.mailbox import Delivery
-from zap2.server.services import Peer, Services
+from zap2.server.services import Peer, Services, login_of
 from zap2.server.store.commits import StoreFailed
 from zap2.server.store.port import Envelope
 from zap2.wire import frames as f
@@ -70,7 +70,7 @@ class _Rule:
     handle: _Handler
 
 
-# Send and Ack, which come with every message, are handled without a task and stand in `Session._take`.
+# Send and Ack, which come with every message, are handled without a task and stand in `Session`.
 _RULES: Final[Mapping[type[f.Frame], _Rule]] = {
     f.StartVerification: _Rule(State.GREETED, signup.start_verification),
     f.CheckCode: _Rule(State.GREETED, signup.check_code),
@@ -124,10 +124,14 @@ class Session:
         except WireError as error:
             self.cut(CloseCode.MALFORMED, str(error))
             return
+        now_ms = self._services.now_ms()
         for frame in frames:
             if self._state is State.CLOSING:
                 return
-            self._take(frame)
+            if isinstance(frame, f.Send):
+                self._take_send(frame, now_ms)
+            else:
+                self._take(frame)
 
     def writable(self) -> None:
         if self._delivery is not None:
@@ -137,7 +141,7 @@ class Session:
         self._state = State.CLOSING
         if self._delivery is not None and self._peer.login is not None:
             self._delivery.end()
-            self._services.hub.detach(self._peer.login.mailbox, self)
+            self._services.hub.detach(self._peer.login.mailbox, self, self._peer.login.device)
 
     # --------------------------------------------------------------------------------- from hub and relay
 
@@ -176,14 +180,28 @@ class Session:
 
     # ------------------------------------------------------------------------------------------ the machine
 
+    def _take_send(self, frame: f.Send, now_ms: int) -> None:
+        rid, login = frame.rid, self._peer.login
+        services, open_rids = self._services, self._open_rids
+        # What `_opens` looks at, in short, because this comes with every message.
+        if (
+            self._state is State.AUTHENTICATED
+            and login is not None
+            and not login.is_over(now_ms)
+            and not services.is_draining
+            and rid not in open_rids
+            and len(open_rids) < services.options.limits.open_requests
+        ):
+            open_rids.add(rid)
+        elif not self._opens(rid, State.AUTHENTICATED):
+            return
+        try:
+            mail.send(services, login_of(self._peer), frame, now_ms, self._answer)
+        except Refused as refusal:
+            self._refuse(rid, refusal)
+
     def _take(self, frame: f.ClientFrame) -> None:
-        if isinstance(frame, f.Send):
-            if self._opens(frame.rid, State.AUTHENTICATED):
-                try:
-                    mail.send(self._services, self._peer, frame, self._answer)
-                except Refused as refusal:
-                    self._refuse(frame.rid, refusal)
-        elif isinstance(frame, f.Ack):
+        if isinstance(frame, f.Ack):
             if self._delivery is not None:
                 self._delivery.acknowledged(frame.seqs)
             elif self._state is not State.CLOSING:
@@ -273,7 +291,7 @@ class Session:
             services.now_ms,
             services.options.shares_store,
         )
-        services.hub.attach(login.mailbox, self)
+        services.hub.attach(login.mailbox, self, login.device)
         self._delivery.pump()
 
     def _answer(self, answer: f.Answer) -> None:

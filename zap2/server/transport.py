@@ -4,11 +4,12 @@ The asyncio layer of `websockets` costs more processor time and memory than ever
 with a message, so this file does what the relay needs of it and no more: the handshake (subprotocol required, no
 compression, no browsers), messages in and out, the closing handshake, pings, and bounds on everything.
 
-Theory of operation. Bytes that arrive go through `ServerProtocol`, whose events are handled at once. Frames that
-the session says go into an outbox; the first one in a turn of the event loop schedules a flush, so all that was
-said in one turn leaves as few WebSocket messages in one write. When the socket's buffer is full, reading stops
-too, so a peer that does not read cannot make the relay produce more. There are no timers here: `tick` is called
-about once a second by the relay and cuts what is too slow, too silent or not open in time.
+Theory of operation. Whole binary messages are taken from the bytes that arrive by `zap2.server.framing`; everything
+else goes, a whole frame at a time, through `ServerProtocol`, whose events are handled at once. Frames that the session
+says go into an outbox; the first one in a turn of the event loop schedules a flush, so all that was said in one turn
+leaves as few WebSocket messages in one write. When the socket's buffer is full, reading stops too, so a peer that does
+not read cannot make the relay produce more. There are no timers here: `tick` is called about once a second by the
+relay and cuts what is too slow, too silent or not open in time.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
+from zap2.server.framing import binary_frame, binary_message, frame_size_b
 from zap2.wire.codec import pack_messages
 from zap2.wire.fields import MAX_MESSAGE_SIZE_B, SUBPROTOCOL, CloseCode
 from zap2.wire.frames import Frame
@@ -36,6 +38,7 @@ _library_log = logging.getLogger("zap2.relay.websockets")
 _library_log.setLevel(logging.CRITICAL)
 
 _MAX_FRAGMENTS: Final = 64
+_MAX_HEADER_B: Final = 14
 _SUBPROTOCOLS: Final = (Subprotocol(SUBPROTOCOL),)
 
 
@@ -91,13 +94,16 @@ class WebSocketConnection(asyncio.Protocol):
         "_gone",
         "_heard_at",
         "_is_flush_due",
+        "_is_framing",
         "_loop",
         "_made_at",
+        "_needed_b",
         "_open_session",
         "_outbox",
         "_patience",
         "_paused_at",
         "_pinged_at",
+        "_rest",
         "_session",
         "_transport",
         "_trust_forwarded",
@@ -131,6 +137,9 @@ class WebSocketConnection(asyncio.Protocol):
         self._outbox: list[Frame] = []
         self._is_flush_due = False
         self._fragments: list[bytes] = []
+        self._rest: bytearray | None = None
+        self._needed_b = 0
+        self._is_framing = False
         self._made_at = self._heard_at = self._pinged_at = self._loop.time()
         self._paused_at: float | None = None
         self._close_by: float | None = None
@@ -201,25 +210,23 @@ class WebSocketConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
-        websocket = self._websocket
-        websocket.receive_data(data)
         try:
-            for event in websocket.events_received():
-                if self._close_by is not None:
-                    break
-                if isinstance(event, WebSocketFrame):
-                    self._take_frame(event)
-                elif isinstance(event, Request):
-                    self._shake_hands(event)
+            if self._is_framing:
+                self._take_bytes(data)
+            else:
+                self._give_to_library(data)
+                # What came together with the handshake is in the library, and so is all that follows it.
+                self._is_framing = self._session is not None and data.endswith(b"\r\n\r\n")
         except Exception:
             # Whatever a peer sends costs its own connection at most.
             _log.exception("a connection failed inside the relay and was closed")
             self.close(CloseCode.INTERNAL, "internal error")
-        self._write_out()
-        if websocket.close_expected():
-            self._expect_close()
+            self._write_out()
 
     def eof_received(self) -> bool:
+        if self._rest:
+            self._give_to_library(bytes(self._rest))
+            self._rest = None
         self._websocket.receive_eof()
         self._write_out()
         return False
@@ -244,6 +251,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._transport = None
         self._outbox.clear()
         self._fragments.clear()
+        self._rest = None
         session, self._session = self._session, None
         if session is not None:
             session.closed()
@@ -261,6 +269,43 @@ class WebSocketConnection(asyncio.Protocol):
         websocket.send_response(websocket.accept(request))
         if websocket.state is State.OPEN:
             self._session = self._open_session(self)
+
+    def _take_bytes(self, data: bytes) -> None:
+        """Take whole frames; keep the rest until it is one."""
+        buffer: bytes | bytearray = data
+        if self._rest is not None:
+            self._rest += data
+            if len(self._rest) < self._needed_b:
+                return
+            buffer, self._rest = self._rest, None
+        at, end = 0, len(buffer)
+        while at < end:
+            size_b = frame_size_b(buffer, at)
+            if at + size_b > end and size_b <= MAX_MESSAGE_SIZE_B + _MAX_HEADER_B:
+                self._rest = bytearray(buffer[at:])
+                self._needed_b = size_b
+                return
+            message = binary_message(buffer, at, size_b, MAX_MESSAGE_SIZE_B)
+            if message is not None and not self._fragments and self._close_by is None:
+                if self._session is not None:
+                    self._session.message_received(message)
+            else:
+                self._give_to_library(bytes(buffer[at : at + size_b]))
+            at += size_b
+
+    def _give_to_library(self, data: bytes) -> None:
+        websocket = self._websocket
+        websocket.receive_data(data)
+        for event in websocket.events_received():
+            if self._close_by is not None:
+                break
+            if isinstance(event, WebSocketFrame):
+                self._take_frame(event)
+            elif isinstance(event, Request):
+                self._shake_hands(event)
+        self._write_out()
+        if websocket.close_expected():
+            self._expect_close()
 
     def _take_frame(self, frame: WebSocketFrame) -> None:
         opcode = frame.opcode
@@ -283,9 +328,13 @@ class WebSocketConnection(asyncio.Protocol):
         self._is_flush_due = False
         if self._outbox and self._websocket.state is State.OPEN:
             frames, self._outbox = self._outbox, []
-            for message in pack_messages(frames):
-                self._websocket.send_binary(message)
-            self._write_out()
+            transport = self._transport
+            if transport is not None and not transport.is_closing():
+                messages = pack_messages(frames)
+                if len(messages) == 1:
+                    transport.write(binary_frame(messages[0]))
+                else:
+                    transport.write(b"".join(map(binary_frame, messages)))
 
     def _write_out(self) -> None:
         writes = self._websocket.data_to_send()

@@ -17,12 +17,12 @@ def test_keys_are_recognised_before_and_after_folding_and_after_a_restart(tmp_pa
     connection = connect(str(tmp_path / "db"))
     seen = Repetitions()
     seen.use(connection)
-    for number in range(100):
-        seen.add(_key(number), 1_000)
+    for number in range(0, 100, 4):
+        seen.add([_key(number + more) for more in range(4)], 1_000)
     seen.sweep(0)  # the first part: folds
     assert connection.execute("SELECT count(*) FROM sent_recently").fetchone() == (0,)
-    for number in range(100, 120):
-        seen.add(_key(number), 1_000)
+    for number in range(100, 120, 2):
+        seen.add([_key(number), _key(number + 1)], 1_000)
     assert all(seen.has(_key(number)) for number in range(120))
     assert not seen.has(_key(120))
     connection.close()
@@ -39,8 +39,8 @@ def test_memory_is_bounded() -> None:
     seen.use(connection)
     seen.sweep(0)
     connection.execute("BEGIN")
-    for number in range(repetitions._FOLDED_AT):
-        seen.add(_key(number), 1_000)
+    for number in range(0, repetitions._FOLDED_AT, 100):
+        seen.add([_key(number + more) for more in range(100)], 1_000)
     connection.execute("COMMIT")
     seen.sweep(0)
     assert connection.execute("SELECT count(*) FROM sent_recently").fetchone() == (0,)
@@ -52,9 +52,9 @@ def test_what_was_rolled_back_was_not_seen() -> None:
     connection = connect(":memory:")
     seen = Repetitions()
     seen.use(connection)
-    seen.add(_key(1), 1_000)
+    seen.add([_key(1)], 1_000)
     connection.execute("BEGIN")
-    seen.add(_key(2), 1_000)
+    seen.add([_key(2)], 1_000)
     connection.execute("ROLLBACK")
     seen.forget()
     assert seen.has(_key(1))
@@ -66,8 +66,8 @@ def test_keys_are_forgotten_when_their_time_is_over_and_not_before() -> None:
     connection = connect(":memory:")
     seen = Repetitions()
     seen.use(connection)
-    seen.add(_key(1), 1_000)
-    seen.add(_key(2), 2_000)
+    seen.add([_key(1)], 1_000)
+    seen.add([_key(2)], 2_000)
     for _ in range(2 * repetitions._PARTS):
         seen.sweep(1_000)
     assert not seen.has(_key(1))

@@ -6,6 +6,10 @@ one gathers. The writer runs a batch in one transaction and commits it; only the
 order in which the work was asked for. So an answer means that the work is on disk, at the price of one
 `fsync` a batch. Work refuses by returning a value; an exception undoes the whole batch and fails all of it, for
 nothing may be half done.
+
+Mail, which is most of the work, comes in groups: one call for all of a batch's deposits costs less than one call
+for each. And mail may be *pending*: told of in one batch and finished in a later one (`zap2.server.store.mail`). As
+long as something is pending, batches go on.
 """
 
 from __future__ import annotations
@@ -16,18 +20,75 @@ import logging
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable
-from typing import Any, TypeVar, TypeVarTuple
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar, TypeVarTuple
 
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
-_Item = tuple[Callable[[Any], None], Callable[..., Any], tuple[Any, ...]]
+Tell = Callable[[Any], None]
+Call = tuple[Callable[..., None], tuple[Any, ...]]
+"""What is to be called in the event loop after the commit."""
 
 _log = logging.getLogger("zap2.relay")
 
 
 class StoreFailed(Exception):
     """The database could not do it: nothing of the batch was stored. The log says why."""
+
+
+class Pending(Protocol):
+    """Work that may be finished in a later batch; all of it is called in the writer's thread."""
+
+    def due_in_s(self) -> float | None:
+        """Give when the next batch should come; None when nothing waits. Between batches the event loop asks."""
+
+    def finish(self, is_last: bool) -> list[Call]:
+        """Write what is due, before the commit of each batch; all of it when no further batch is sure to come."""
+
+    def drop(self) -> list[Tell]:
+        """Forget everything, after a rollback; gives who is to be told that it failed."""
+
+
+class NothingPending:
+    """Finishes all work in its own batch."""
+
+    def due_in_s(self) -> float | None:
+        return None
+
+    def finish(self, is_last: bool) -> list[Call]:
+        return []
+
+    def drop(self) -> list[Tell]:
+        return []
+
+
+@dataclass(slots=True)
+class _Group:
+    """Items that one call works on. `tell` has those who wait for one of them each."""
+
+    work: Callable[[Any], list[Call]]
+    items: list[Any]
+    tell: list[Tell]
+
+    def do(self) -> list[Call]:
+        return self.work(self.items)
+
+
+@dataclass(slots=True)
+class _Single:
+    """One call with one result."""
+
+    work: Callable[..., Any]
+    args: tuple[Any, ...]
+    tell: list[Tell]
+
+    def do(self) -> list[Call]:
+        result = self.work(*self.args)
+        return [(done, (result,)) for done in self.tell]
+
+
+_Batch = Sequence[_Group | _Single]
 
 
 class GroupCommit:
@@ -37,6 +98,7 @@ class GroupCommit:
         connect: opens the database; called in the writer's thread.
         window_s: the least time between the starts of two batches.
         undone: called in the writer's thread after a batch was rolled back, to drop what was cached.
+        pending: work that may be finished in a later batch.
     """
 
     def __init__(
@@ -44,13 +106,17 @@ class GroupCommit:
         connect: Callable[[], sqlite3.Connection],
         window_s: float,
         undone: Callable[[], None],
+        pending: Pending | None = None,
     ) -> None:
         self._connect = connect
         self._window_s = window_s
         self._undone = undone
-        self._batches: queue.SimpleQueue[list[_Item] | None] = queue.SimpleQueue()
-        self._gathered: list[_Item] = []
+        self._pending = pending or NothingPending()
+        self._batches: queue.SimpleQueue[tuple[_Batch, bool] | None] = queue.SimpleQueue()
+        self._gathered: list[_Group | _Single] = []
+        self._ahead: _Group | None = None
         self._timer: asyncio.Handle | None = None
+        self._can_hurry = False
         self._is_busy = False
         self._flushed_at = 0.0
         self._is_closed = False
@@ -73,6 +139,8 @@ class GroupCommit:
         if self._thread is None:
             return
         self._is_closed = True
+        if not self._idle.is_set():
+            self._wake()
         await self._idle.wait()
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -93,18 +161,54 @@ class GroupCommit:
         self.submit(done, work, *args)
         return future
 
-    def submit(self, done: Callable[[Any], None], work: Callable[[*_Args], Any], *args: *_Args) -> None:
+    def submit(self, done: Tell, work: Callable[[*_Args], Any], *args: *_Args) -> None:
         """As `call`, with a function that gets the result or the exception instead of a future."""
         if self._is_closed:
             self._loop.call_soon(done, StoreFailed("The relay's store is closed."))
             return
-        self._gathered.append((done, work, args))
+        self._gathered.append(_Single(work, args, [done]))
+        self._wake()
+
+    def join(self, done: Tell, work: Callable[[list[_T]], list[Call]], item: _T) -> None:
+        """Have `work` done with `item` and its neighbours of the same work together; it gives whom to tell what.
+
+        Always give the same object as `work`. On failure `done` gets the exception.
+        """
+        if self._is_closed:
+            self._loop.call_soon(done, StoreFailed("The relay's store is closed."))
+            return
+        gathered = self._gathered
+        if gathered and isinstance(last := gathered[-1], _Group) and last.work is work:
+            last.items.append(item)
+            last.tell.append(done)
+        else:
+            gathered.append(_Group(work, [item], [done]))
+            self._wake()
+
+    def join_ahead(self, work: Callable[[list[_T]], list[Call]], item: _T) -> None:
+        """Have `work` done with all its items of a batch together and before the rest of it; nobody is told.
+
+        For one kind of work only. After `close` it is dropped.
+        """
+        if self._is_closed:
+            return
+        if self._ahead is None:
+            self._ahead = _Group(work, [item], [])
+            self._wake()
+        else:
+            self._ahead.items.append(item)
+
+    def _wake(self) -> None:
         self._idle.clear()
+        if self._can_hurry and self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         if not self._is_busy and self._timer is None:
             self._schedule()
 
-    def _schedule(self) -> None:
-        wait_s = self._flushed_at + self._window_s - self._loop.time()
+    def _schedule(self, due_in_s: float = 0.0) -> None:
+        self._can_hurry = due_in_s > self._window_s
+        wait_s = max(due_in_s, self._flushed_at + self._window_s - self._loop.time())
         if wait_s > 0:
             self._timer = self._loop.call_later(wait_s, self._flush)
         else:
@@ -115,18 +219,23 @@ class GroupCommit:
         self._is_busy = True
         self._flushed_at = self._loop.time()
         batch, self._gathered = self._gathered, []
-        self._batches.put(batch)
+        if self._ahead is not None:
+            batch.insert(0, self._ahead)
+            self._ahead = None
+        self._batches.put((batch, self._is_closed))
 
-    def _finished(self, batch: list[_Item], results: list[Any]) -> None:
+    def _finished(self, calls: list[Call]) -> None:
         self._is_busy = False
-        for (done, _, _), result in zip(batch, results, strict=True):
+        for call, args in calls:
             try:
-                done(result)
+                call(*args)
             except Exception:
                 _log.exception("an answer of the store could not be handled")
-        if self._gathered:
+        if self._gathered or self._ahead is not None:
             if self._timer is None:
                 self._schedule()
+        elif (due_in_s := self._pending.due_in_s()) is not None:
+            self._schedule(0.0 if self._is_closed else due_in_s)
         else:
             self._idle.set()
 
@@ -141,23 +250,29 @@ class GroupCommit:
         self._loop.call_soon_threadsafe(opened.set_result, None)
         try:
             while (batch := self._batches.get()) is not None:
-                results = self._commit(connection, batch)
-                self._loop.call_soon_threadsafe(self._finished, batch, results)
+                calls = self._commit(connection, *batch)
+                self._loop.call_soon_threadsafe(self._finished, calls)
         finally:
             connection.close()
 
-    def _commit(self, connection: sqlite3.Connection, batch: list[_Item]) -> list[Any]:
+    def _commit(self, connection: sqlite3.Connection, batch: _Batch, is_last: bool) -> list[Call]:
+        calls: list[Call] = []
         try:
             connection.execute("BEGIN IMMEDIATE")
-            results = [work(*args) for _, work, args in batch]
+            for part in batch:
+                calls += part.do()
+            calls += self._pending.finish(is_last)
             connection.execute("COMMIT")
         except Exception as error:
             # Values that were bound to a statement do not occur in SQLite's messages.
             _log.error("the store failed: %s: %s", type(error).__name__, error)
-            with contextlib.suppress(
-                sqlite3.Error
-            ):  # SQLite may have rolled back by itself, as on a full disk.
+            # SQLite may have rolled back by itself, as on a full disk.
+            with contextlib.suppress(sqlite3.Error):
                 connection.execute("ROLLBACK")
+            tell = [told for part in batch for told in part.tell]
+            # Whoever asked in this batch may be pending already.
+            ids = {id(told) for told in tell}
+            tell += [told for told in self._pending.drop() if id(told) not in ids]
             self._undone()
-            return [StoreFailed("The relay could not store this.")] * len(batch)
-        return results
+            return [(told, (StoreFailed("The relay could not store this."),)) for told in tell]
+        return calls

@@ -8,9 +8,11 @@ it, and is why mail has callbacks (a future's waiter would run a turn of the loo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from typing import Final, Protocol
+
+import msgspec
 
 from zap2.ids import EnvelopeId, Uid
 
@@ -96,8 +98,16 @@ class StoredBundle:
     stock: int
 
 
-@dataclass(frozen=True, slots=True)
-class Deposit:
+class _OfMail(msgspec.Struct, frozen=True, gc=False):
+    """Made for every message, so it is a struct: quicker to make than a dataclass. Its repr shows numbers only."""
+
+    def __repr__(self) -> str:
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        numbers = ", ".join(f"{name}={value}" for name, value in shown if isinstance(value, int))
+        return f"{type(self).__name__}({numbers})"
+
+
+class Deposit(_OfMail, frozen=True):
     """An envelope on its way into a mailbox.
 
     `dedupe_key` is a keyed hash of sender, receiver and envelope id: all that is kept of the sender.
@@ -108,27 +118,33 @@ class Deposit:
     envelope_id: EnvelopeId
     received_at_ms: int
     expires_at_ms: int
-    payload: bytes = field(repr=False)
-    dedupe_key: bytes = field(repr=False)
+    payload: bytes
+    dedupe_key: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(_OfMail, frozen=True):
     """An envelope in a mailbox. Seqs of a mailbox rise; they may have gaps and are never used twice."""
 
     seq: int
     envelope_id: EnvelopeId
     received_at_ms: int
-    payload: bytes = field(repr=False)
+    payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Deposited:
-    """The envelope is safe. `envelope` is None when this was a repetition and nothing was stored."""
+class Deposited(_OfMail, frozen=True):
+    """The envelope is safe.
+
+    Args:
+        mailbox: where.
+        waiting: how many envelopes it then held.
+        envelope: what to deliver now; None when this was a repetition, or when it was offered before.
+        is_direct: its receiver discarded it before it was written, so it never was.
+    """
 
     mailbox: int
     waiting: int
     envelope: Envelope | None
+    is_direct: bool = False
 
 
 class DepositRefusal(Enum):
@@ -138,6 +154,8 @@ class DepositRefusal(Enum):
     FULL = "full"
 
 
+Offer = Callable[[int, Envelope], None]
+"""Takes a mailbox and an envelope that is on its way into it."""
 DepositDone = Callable[[Deposited | DepositRefusal | Exception], None]
 ReadDone = Callable[[list[Envelope] | Exception], None]
 
@@ -236,10 +254,15 @@ class RelayStore(Protocol):
     async def fetch(self, uid: Uid, device: int, with_pair: bool) -> StoredBundle | None:
         """Give a device's prekeys; a pair is given once and then forgotten."""
 
-    def deposit(self, deposit: Deposit, done: DepositDone) -> None:
+    def deposit(self, deposit: Deposit, done: DepositDone, offer: Offer | None = None) -> None:
         """Put an envelope into a mailbox and call `done` in the event loop's thread when that is durable.
 
         The same `dedupe_key` again within the retention stores nothing and succeeds.
+
+        Give `offer` when the receiver is here. The store may then offer the envelope, in its place in the mailbox,
+        before it is durable, and wait a moment for its `discard`. If that comes, the envelope need not be written:
+        it is durable at the receiver, and only that it was sent is kept. A store that does not do this ignores
+        `offer`.
         """
 
     def read_mail(self, mailbox: int, after_seq: int, limit: int, now_ms: int, done: ReadDone) -> None:

@@ -24,6 +24,7 @@ from zap2.server.store.port import (
     DepositDone,
     Device,
     NewAccount,
+    Offer,
     PrekeyState,
     PublishRefusal,
     ReadDone,
@@ -38,16 +39,13 @@ from zap2.server.store.schema import connect
 _ACCOUNTS_SWEPT_EVERY: Final = 60
 
 
-def _ignore(_: object) -> None:
-    """Take a result that nobody waits for. A failure was logged by the writer."""
-
-
 class SqliteStore:
     """A `RelayStore`, `MemberStore` and `TokenStore` in one SQLite database.
 
     Args:
         path: the database's file, made with mode 0600 if it is not there; None keeps all of it in memory.
         window_s: how long commits are gathered.
+        hold_s: how long an envelope that was offered to its receiver is held before it is written.
         max_messages: envelopes that a mailbox holds.
         max_size_b: bytes of payload that a mailbox holds.
         retention_s: how long repetitions of a deposit are recognised, at least.
@@ -58,6 +56,7 @@ class SqliteStore:
         path: Path | None,
         *,
         window_s: float = 0.002,
+        hold_s: float = 0.05,
         max_messages: int = 10_000,
         max_size_b: int = 64 * 1024 * 1024,
         retention_s: int = 30 * 24 * 3600,
@@ -66,8 +65,11 @@ class SqliteStore:
         self._accounts = Accounts()
         self._members = Members()
         self._prekeys = Prekeys()
-        self._mail = Mail(max_messages, max_size_b, retention_s)
-        self._commits = GroupCommit(self._connect, window_s, self._mail.undone)
+        self._mail = Mail(max_messages, max_size_b, retention_s, hold_s)
+        self._commits = GroupCommit(self._connect, window_s, self._mail.undone, self._mail)
+        # The writer knows a group by the very object.
+        self._deposit_all = self._mail.deposit_all
+        self._discard_all = self._mail.discard_all
         self._sweeps = 0
 
     async def open(self) -> None:
@@ -113,14 +115,14 @@ class SqliteStore:
     async def fetch(self, uid: Uid, device: int, with_pair: bool) -> StoredBundle | None:
         return await self._commits.call(self._prekeys.fetch, uid, device, with_pair)
 
-    def deposit(self, deposit: Deposit, done: DepositDone) -> None:
-        self._commits.submit(done, self._mail.deposit, deposit)
+    def deposit(self, deposit: Deposit, done: DepositDone, offer: Offer | None = None) -> None:
+        self._commits.join(done, self._deposit_all, (deposit, done, offer))
 
     def read_mail(self, mailbox: int, after_seq: int, limit: int, now_ms: int, done: ReadDone) -> None:
         self._commits.submit(done, self._mail.read, mailbox, after_seq, limit, now_ms)
 
     def discard(self, mailbox: int, seqs: Sequence[int]) -> None:
-        self._commits.submit(_ignore, self._mail.discard, mailbox, seqs)
+        self._commits.join_ahead(self._discard_all, (mailbox, seqs))
 
     async def put_invite(self, invite_hash: bytes, expires_at_ms: int) -> None:
         await self._commits.call(self._members.put_invite, invite_hash, expires_at_ms)

@@ -22,6 +22,7 @@ from zap2.server.store.port import (
     Deposited,
     Device,
     NewAccount,
+    Offer,
     PrekeyState,
     PublishRefusal,
     ReadDone,
@@ -122,7 +123,7 @@ class PostgresStore:
 
     # ---------------------------------------------------------------------------------------------------- mail
 
-    def deposit(self, deposit: Deposit, done: DepositDone) -> None:
+    def deposit(self, deposit: Deposit, done: DepositDone, offer: Offer | None = None) -> None:
         self._batches.submit(done, self._mail.deposit, deposit)
 
     def read_mail(self, mailbox: int, after_seq: int, limit: int, now_ms: int, done: ReadDone) -> None:
