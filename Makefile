@@ -2,7 +2,7 @@
 PYTHON := $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 BIN := $(dir $(PYTHON))
 
-.PHONY: help check test sim fuzz snapshots bench screenshots serve-two clean
+.PHONY: help check test sim fuzz snapshots bench screenshots check-caddy check-image serve-two clean
 
 help:         ## list these targets
 	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/: +## /\t/' | expand -t 14
@@ -31,6 +31,12 @@ bench:        ## how fast it is: cryptography, relay, vault, start
 
 screenshots:  ## draw the pictures of docs/images from the real screens
 	$(PYTHON) -m bench.screenshots
+
+check-caddy:  ## a message through Caddy and a relay on this machine, its certificate checked (needs caddy)
+	ZAP2="$(PYTHON) -m zap2" deploy/check-caddy
+
+check-image:  ## build the relay's image, run it and check it (needs docker or podman)
+	$$(command -v docker || echo podman) build -t zap2:check . && deploy/check-image zap2:check
 
 serve-two:    ## a relay and two people side by side in tmux
 	PYTHON=$(PYTHON) bench/serve-two

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime
 import ipaddress
 import os
@@ -130,3 +131,33 @@ def _served_serial(certificate: Certificate) -> int:
     shown = client.getpeercert(binary_form=True)
     assert shown is not None
     return x509.load_der_x509_certificate(shown).serial_number
+
+
+async def _shown_serial(port: int) -> int:
+    """Connect as a client that checks nothing; give the serial number of the certificate."""
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname = False
+    trusting.verify_mode = ssl.CERT_NONE
+    _, writer = await asyncio.open_connection("127.0.0.1", port, ssl=trusting)
+    try:
+        shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    finally:
+        writer.close()
+    return x509.load_der_x509_certificate(shown).serial_number
+
+
+async def test_a_running_relay_shows_a_renewed_certificate_and_keeps_its_connections(tmp_path: Path) -> None:
+    """Nobody has to restart anything when a certificate is renewed, and nobody is disconnected by it."""
+    cert, key = _write_certificate(tmp_path, 1)
+    trusted = tmp_path / "trusted.pem"
+    trusted.write_bytes(cert.read_bytes())
+    async with relay_host(tls_cert=cert, tls_key=key) as host, _over_tls(host, trusted) as client:
+        assert await _shown_serial(host.port) == 1
+        _write_certificate(tmp_path, 2)
+        _touch(cert, 1)
+        for _ in range(200):
+            if await _shown_serial(host.port) == 2:
+                break
+            await asyncio.sleep(0.05)
+        assert await _shown_serial(host.port) == 2
+        await client.heard()
