@@ -20,6 +20,10 @@ class OnlineDevice(Protocol):
     def uid(self) -> Uid:
         """Whose it is."""
 
+    @property
+    def address(self) -> tuple[Uid, int]:
+        """Whose it is, and which of their devices."""
+
     def arrived(self, envelope: Envelope) -> None:
         """An envelope came into this device's mailbox."""
 
@@ -46,19 +50,19 @@ class Hub:
     def __len__(self) -> int:
         return len(self._online)
 
-    def attach(self, mailbox: int, device: OnlineDevice, number: int) -> None:
-        """Take note of a device, `number` of its account; an older connection of it is cut."""
+    def attach(self, mailbox: int, device: OnlineDevice) -> None:
+        """Take note of a device; an older connection of it is cut."""
         older = self._online.get(mailbox)
         self._online[mailbox] = device
-        self._mailbox_of[device.uid, number] = mailbox
+        self._mailbox_of[device.address] = mailbox
         if older is not None and older is not device:
             older.cut(CloseCode.REPLACED, "this device logged in on another connection")
 
-    def detach(self, mailbox: int, device: OnlineDevice, number: int) -> None:
+    def detach(self, mailbox: int, device: OnlineDevice) -> None:
         """Forget a connection, unless a newer one has taken its place."""
         if self._online.get(mailbox) is device:
             del self._online[mailbox]
-            self._mailbox_of.pop((device.uid, number), None)
+            self._mailbox_of.pop(device.address, None)
 
     def is_here(self, uid: bytes, number: int) -> bool:
         """Tell whether a device of an account is connected."""

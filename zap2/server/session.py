@@ -141,7 +141,7 @@ class Session:
         self._state = State.CLOSING
         if self._delivery is not None and self._peer.login is not None:
             self._delivery.end()
-            self._services.hub.detach(self._peer.login.mailbox, self, self._peer.login.device)
+            self._services.hub.detach(self._peer.login.mailbox, self)
 
     # --------------------------------------------------------------------------------- from hub and relay
 
@@ -149,6 +149,11 @@ class Session:
     def uid(self) -> Uid:
         """Whose connection this is; empty before log-in."""
         return self._peer.login.uid if self._peer.login else Uid(b"")
+
+    @property
+    def address(self) -> tuple[Uid, int]:
+        """Whose connection this is, and which of their devices; device 0 before log-in."""
+        return self.uid, self._peer.login.device if self._peer.login else 0
 
     def arrived(self, envelope: Envelope) -> None:
         if self._delivery is not None:
@@ -291,7 +296,7 @@ class Session:
             services.now_ms,
             services.options.shares_store,
         )
-        services.hub.attach(login.mailbox, self, login.device)
+        services.hub.attach(login.mailbox, self)
         self._delivery.pump()
 
     def _answer(self, answer: f.Answer) -> None:
