@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 
 from textual import events
+from textual._xterm_parser import XTermParser
+from textual.widgets._toast import Toast
 
-from tests.tui.running import app_for, running, until, write
+from tests.tui.running import app_for, running, screen_text, until, write
 from tests.tui.stage import StageClient
 from zap2.tui.widgets.composer import Composer
 
@@ -90,3 +92,22 @@ async def test_question_mark_is_text_while_writing() -> None:
     async with running(app) as pilot:
         await pilot.press("question_mark")
         assert app.screen.query_one(Composer).text == "?"
+
+
+def test_alt_enter_of_a_plain_terminal_is_a_new_line() -> None:
+    """Guards that the bytes of Alt+Enter do not count as Enter, which would send half of a text."""
+    app_for(_client())
+    parser = XTermParser()
+    found = [event.key for event in parser.feed("\x1b\r") if isinstance(event, events.Key)]
+    assert found == ["ctrl+j"]
+
+
+async def test_notifications_leave_the_composer_free() -> None:
+    """Guards the place of toasts: where one writes nothing is covered."""
+    app = app_for(_client())
+    async with running(app) as pilot:
+        app.notify("Something was done.", markup=False)
+        await until(pilot, lambda: bool(app.screen.query(Toast)))
+        composer = app.screen.query_one(Composer)
+        await until(pilot, lambda: "Something was done." in screen_text(app))
+        assert not any(toast.region.overlaps(composer.region) for toast in app.screen.query(Toast))

@@ -199,3 +199,30 @@ def test_strength_grades() -> None:
     assert strength("aaaaaaaaaaaaaaaa") is Strength.WEAK
     assert strength("correct horse battery staple") >= Strength.GOOD
     assert strength("kT9#vw!Zq2&mLx7$") is Strength.STRONG
+
+
+async def test_a_weak_passphrase_is_taken_at_the_second_enter_only() -> None:
+    """Guards that nobody encrypts everything under three letters by an Enter too fast, and that it stays possible."""
+    signup = StageSignup(StageClient(), asks_code=False)
+    app = _first_run(signup)
+    async with running(app) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: "Your phone number" in screen_text(app))
+        await _fill(pilot, app, "+4915123456789", "Your name")
+        await _fill(pilot, app, "Bo", "A passphrase")
+        await _fill(pilot, app, "abc", "weak")
+        await _fill(pilot, app, "abc", "Enter once more takes it all the same.")
+        assert "create" not in [call[0] for call in signup.calls]
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ChatScreen))
+        assert ("create", "Bo", "abc") in signup.calls
+
+
+async def test_what_is_wrong_is_in_view_on_a_small_terminal() -> None:
+    """Guards that a refusal is seen where the step is longer than the screen."""
+    signup = StageSignup(StageClient(), is_pinned=False, is_encrypted=False)
+    app = _first_run(signup)
+    async with running(app, (40, 20)) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: "Phone number, with" in screen_text(app))
+        await _fill(pilot, app, "0151", "This number has no country code.")

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Final
 
@@ -15,9 +15,18 @@ import pytest
 
 from tests.tui.running import Driver, app_for, is_listed, running, screen_text, settled, until, write
 from tests.tui.seeds import furnished
-from tests.tui.stage import RELAY, StageClient
+from tests.tui.stage import RELAY, StageClient, uid_of
 from tests.tui.stage_door import StageEntrance, StageSignup
-from zap2.client.api import LinkState, LinkView, MessageState, Notice, NoticeLevel
+from zap2.client.api import (
+    ContactChanged,
+    LinkState,
+    LinkView,
+    MessageState,
+    Notice,
+    NoticeLevel,
+    SessionState,
+)
+from zap2.ids import conversation_with
 from zap2.tui import themes
 from zap2.tui.app import Zap2App
 from zap2.tui.screens.chat import ChatScreen
@@ -69,6 +78,15 @@ async def _trouble(pilot: Driver, app: Zap2App) -> None:
     await until(pilot, lambda: "key changed" in screen_text(app) and "offline" in screen_text(app))
 
 
+async def _gap(pilot: Driver, app: Zap2App) -> None:
+    client = app.client
+    assert isinstance(client, StageClient)
+    ada = uid_of("Ada Lovelace")
+    client.write(conversation_with(ada), "and so it ends.", missing_before=2)
+    client.tell(ContactChanged(replace(client.people[ada], session=SessionState.BROKEN)))
+    await until(pilot, lambda: "⋯ 2 messages" in screen_text(app) and "session broken" in screen_text(app))
+
+
 @dataclass(frozen=True)
 class Scene:
     """Something to look at, and the steps to it."""
@@ -91,6 +109,7 @@ SCENES: Final = (
     Scene("messages", (_open("Ada Lovelace"), _press("up", "up", then="▌")), looks=LOOKS),
     Scene("request", (_open("Max"),)),
     Scene("trouble", (_open("Ada Lovelace"), _trouble), looks=LOOKS),
+    Scene("gap", (_open("Ada Lovelace"), _gap)),
     Scene("writing", (_open("雪 Yuki"), _write("three\nlines of\ntext 雪"))),
     Scene("empty", door="empty"),
     Scene("safety-number", (_open("Grace Hopper"), _press("f4", then="07919")), looks=LOOKS),

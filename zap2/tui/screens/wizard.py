@@ -17,7 +17,15 @@ from zap2.tui.clock import Clock
 from zap2.tui.keys import bind
 from zap2.tui.passphrase import Strength, strength, strength_words
 from zap2.tui.screens.unlock import Entered
-from zap2.tui.screens.wizard_steps import FIRST_FIELD, STEPS, TITLES, Step, code_words, relay_words
+from zap2.tui.screens.wizard_steps import (
+    FIRST_FIELD,
+    STEPS,
+    TITLES,
+    Step,
+    code_words,
+    relay_words,
+    which_relay_words,
+)
 from zap2.tui.words import countdown, error_words
 from zap2.tui.work import Failed, ask
 
@@ -92,6 +100,8 @@ class WizardScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin with the relay."""
         self.query_one("#relay-field", Input).value = self._default_relay
+        words = which_relay_words(is_offered=bool(self._default_relay))
+        self.query_one("#relay-words", Static).update(words)
         self._show_strength("")
         self.set_interval(1.0, self._show_resend)
         self._go(STEPS[0])
@@ -292,7 +302,10 @@ class WizardScreen(Screen[None]):
         self.query_one("#next").disabled = False
 
     def _say(self, step: str, words: str) -> None:
-        self.query_one(f"#{step}-error", Static).update(words)
+        line = self.query_one(f"#{step}-error", Static)
+        line.update(words)
+        if words:
+            self.call_after_refresh(line.scroll_visible, animate=False)
 
     async def on_unmount(self) -> None:
         """Give up what was not created; what was created lives on in its client."""

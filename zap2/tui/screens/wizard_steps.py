@@ -34,10 +34,7 @@ class Step(Vertical):
         """Make the fields of this step."""
         match self.step:
             case "relay":
-                yield _text(
-                    "A relay keeps encrypted messages until they are fetched. Your friends must use the same one. "
-                    "Ask its host for the address. No relay yet? Quit, and `zap2 chat --serve` hosts one."
-                )
+                yield Static("", id="relay-words", classes="card-text", markup=False)
                 yield _label("Relay address")
                 yield Input(
                     placeholder="for example zap2://fingerprint@host:port", id="relay-field", compact=True
@@ -85,6 +82,16 @@ def _error(step: str) -> Static:
 
 def _label(words: str) -> Static:
     return Static(words, classes="field-label", markup=False)
+
+
+def which_relay_words(*, is_offered: bool) -> str:
+    """Say what a relay is for, and which address to write; `is_offered` when the field holds one already."""
+    where = (
+        "Enter takes the one below."
+        if is_offered
+        else "Ask its host for the address. No relay yet? Quit, and `zap2 chat --serve` hosts one."
+    )
+    return f"A relay keeps encrypted messages until they are fetched. Your friends must use the same one. {where}"
 
 
 def relay_words(relay: RelayView) -> str:

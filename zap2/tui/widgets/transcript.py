@@ -38,7 +38,8 @@ class Transcript(ScrollView, can_focus=True):
     EXPLANATION = (
         "Messages",
         "Up and Down walk from message to message, Enter shows when one was sent, stored and read, c copies it, "
-        "r sends a failed one again. Scrolling up loads older messages. Esc goes back to writing.",
+        "r sends a failed one again. Scrolling up loads older messages. Esc goes back to writing. To mark some words "
+        "with the mouse, most terminals want Shift held down.",
     )
 
     BINDINGS: ClassVar[list[BindingType]] = [
