@@ -5,12 +5,17 @@ acknowledged. The relay is a process of its own, and its processor time is the o
 that process, so the load generator does not enter. Beside it, in the same run and under the same load, a bare
 `websockets` asyncio server that only forwards: each message one way and a short answer back, nothing stored and
 nothing checked. Rounds alternate; the ratio is what to compare between machines.
+
+Then: how many messages a second one receiver drains from a full mailbox and acknowledges, with a client that does
+nothing else (the relay's processor time beside it); and the memory of an idle connection, of a relay that has done
+nothing yet but warmed up.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import os
 import statistics
 import subprocess
@@ -23,7 +28,7 @@ from websockets.asyncio.client import ClientConnection, connect
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.typing import Subprotocol
 
-from tests.relay_client import NUMBERS, FrameClient, Person, connected, new_person
+from tests.relay_client import NUMBERS, FrameClient, Person, connected, logged_in, new_person
 from zap2.server.limits import Limits, Rate
 from zap2.server.options import RelayOptions
 from zap2.server.relay import Relay
@@ -100,6 +105,7 @@ async def _serve_relay(data_dir: Path) -> None:
         send_bytes_per_account=_UNBOUNDED,
         registrations_per_source=_UNBOUNDED,
         verifications_per_source=_UNBOUNDED,
+        handshakes_per_source=_UNBOUNDED,
     )
     options = RelayOptions(port=0, data_dir=data_dir, verify="none", limits=limits)
     async with Relay(options) as relay:
@@ -162,7 +168,7 @@ class _Server:
 async def _measure(
     server: _Server, loads: list[_Load], senders: list[asyncio.Task[None]], run_s: float
 ) -> tuple[float, float]:
-    """Give microseconds of the server\'s processor time a message, and messages a second."""
+    """Give microseconds of the server's processor time a message, and messages a second."""
     await asyncio.sleep(0.5)
     cpu_s, delivered, at_s = server.cpu_s(), sum(load.delivered for load in loads), time.perf_counter()
     await asyncio.sleep(run_s)
@@ -177,11 +183,7 @@ async def _measure(
 async def _load_relay(
     server: _Server, people: list[Person], in_flight: int, run_s: float
 ) -> tuple[float, float]:
-    sockets: list[ClientConnection] = []
-    for person in people:
-        socket = await connect(f"ws://127.0.0.1:{server.port}", subprotocols=[_ZAP2], compression=None)
-        sockets.append(socket)
-        await _log_in(socket, person)
+    sockets = [await _open(server, person) for person in people]
     loads = [_Load(in_flight) for _ in range(len(people) // 2)]
     receivers = [
         asyncio.create_task(_relay_receiver(sockets[2 * n + 1], load)) for n, load in enumerate(loads)
@@ -197,13 +199,15 @@ async def _load_relay(
     return result
 
 
-async def _log_in(socket: ClientConnection, person: Person) -> None:
+async def _open(server: _Server, person: Person, waits: bool = True) -> ClientConnection:
+    """Connect and log in; the answer to the log-in is read here unless mail may come with it."""
+    socket = await connect(f"ws://127.0.0.1:{server.port}", subprotocols=[_ZAP2], compression=None)
     client = FrameClient(socket)
     await client.greet_only()
     await socket.send(encode_message([client.authentication(1, person)]))
-    message = await socket.recv()
-    assert isinstance(message, bytes)
-    assert isinstance(decode_relay_message(message)[0], f.LoggedIn)
+    if waits:
+        assert isinstance((await _frames(socket))[0], f.LoggedIn)
+    return socket
 
 
 async def _load_forwarding(server: _Server, pairs: int, in_flight: int, run_s: float) -> tuple[float, float]:
@@ -222,18 +226,50 @@ async def _load_forwarding(server: _Server, pairs: int, in_flight: int, run_s: f
     return result
 
 
-async def _idle_cost_kib(server: _Server, connections: int) -> float:
-    before_kib = server.rss_kib()
-    async with asyncio.TaskGroup() as group:
-        clients = [connected(server.port) for _ in range(connections)]
-        entered = [group.create_task(client.__aenter__()) for client in clients]
-    cost_kib = (server.rss_kib() - before_kib) / connections
-    for task in entered:
-        await task.result().close()
-    return cost_kib
+async def _idle_cost_kib(server: _Server, people: list[Person], connections: int) -> float:
+    """Give the memory that a connection costs; as many of them are logged in as there are people."""
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(50):
+            await stack.enter_async_context(connected(server.port))
+        before_kib = server.rss_kib()
+        for person in people[:connections]:
+            await stack.enter_async_context(logged_in(server.port, person))
+        for _ in range(connections - len(people)):
+            await stack.enter_async_context(connected(server.port))
+        return (server.rss_kib() - before_kib) / connections
 
 
-async def _compare(pairs: int, in_flight: int, rounds: int, run_s: float, idle: int) -> None:
+async def _drain(server: _Server, sender: Person, receiver: Person, messages: int) -> tuple[float, float]:
+    """Fill a mailbox, empty it; give messages a second, and microseconds of the server's time a message."""
+    socket = await _open(server, sender)
+    for start in range(0, messages, 50):
+        sends = [f.Send(start + n + 1, os.urandom(16), receiver.uid, 1, 3600, _PAYLOAD) for n in range(50)]
+        await socket.send(encode_message(sends))
+        answers = 0
+        while answers < len(sends):
+            answers += sum(isinstance(frame, f.Sent) for frame in await _frames(socket))
+    await socket.close()
+    cpu_s, at_s = server.cpu_s(), time.perf_counter()
+    socket = await _open(server, receiver, waits=False)
+    received = 0
+    while received < messages:
+        seqs = tuple(frame.seq for frame in await _frames(socket) if isinstance(frame, f.Deliver))
+        if seqs:
+            await socket.send(encode_message([f.Ack(seqs)]))
+            received += len(seqs)
+    await (await socket.ping())  # The relay has read the last Ack.
+    took_s, cpu_s = time.perf_counter() - at_s, server.cpu_s() - cpu_s
+    await socket.close()
+    return messages / took_s, cpu_s / messages * 1e6
+
+
+async def _frames(socket: ClientConnection) -> list[f.RelayFrame]:
+    message = await socket.recv()
+    assert isinstance(message, bytes)
+    return decode_relay_message(message)
+
+
+async def _compare(pairs: int, in_flight: int, rounds: int, run_s: float, idle: int, drained: int) -> None:
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         relay, forwarding = _Server("--relay", folder), _Server("--forwarding")
         first, *others = sorted(os.sched_getaffinity(0))
@@ -243,11 +279,12 @@ async def _compare(pairs: int, in_flight: int, rounds: int, run_s: float, idle: 
                 server.pin(others[-1])
         try:
             people = [await new_person(relay.port, NUMBERS[n]) for n in range(2 * pairs)]
+            cost_kib = await _idle_cost_kib(relay, people, idle)
             results: dict[str, list[tuple[float, float]]] = {_RELAY: [], _FORWARDING: []}
             for _ in range(rounds):
                 results[_RELAY].append(await _load_relay(relay, people, in_flight, run_s))
                 results[_FORWARDING].append(await _load_forwarding(forwarding, pairs, in_flight, run_s))
-            cost_kib = await _idle_cost_kib(relay, idle)
+            drains = [await _drain(relay, people[0], people[1], drained) for _ in range(rounds)]
         finally:
             relay.stop()
             forwarding.stop()
@@ -258,7 +295,9 @@ async def _compare(pairs: int, in_flight: int, rounds: int, run_s: float, idle: 
         rate = statistics.median(rate for _, rate in values)
         print(f"{name:32} {cost_us[name]:7.1f} us/message {rate:8.0f} messages/s")
     print(f"{'ratio':32} {cost_us[_RELAY] / cost_us[_FORWARDING]:7.2f}")
-    print(f"{'idle connection':32} {cost_kib:7.1f} KiB  (greeted, {idle} of them)")
+    rate, cost_us_drained = (statistics.median(values) for values in zip(*drains, strict=True))
+    print(f"{f'draining {drained} messages':32} {cost_us_drained:7.1f} us/message {rate:8.0f} messages/s")
+    print(f"{'idle connection':32} {cost_kib:7.1f} KiB  ({idle} of them, {2 * pairs} logged in)")
 
 
 def main() -> None:
@@ -272,14 +311,19 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
-    parser.add_argument("--idle", type=int, default=500)
+    parser.add_argument("--idle", type=int, default=1_000)
+    parser.add_argument("--drained", type=int, default=10_000)
     chosen = parser.parse_args()
     if chosen.relay:
         uvloop.run(_serve_relay(chosen.relay))
     elif chosen.forwarding:
         uvloop.run(_serve_forwarding())
     else:
-        uvloop.run(_compare(chosen.pairs, chosen.in_flight, chosen.rounds, chosen.seconds, chosen.idle))
+        uvloop.run(
+            _compare(
+                chosen.pairs, chosen.in_flight, chosen.rounds, chosen.seconds, chosen.idle, chosen.drained
+            )
+        )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import random
 import tempfile
 import time
@@ -24,6 +25,8 @@ def main() -> None:
     parser.add_argument("--power", action="store_true", help="cut the power instead of killing the process")
     parser.add_argument("--seed", type=int, default=int(time.time()))
     chosen = parser.parse_args()
+    # It says that it cannot write to a relay that is dead, which is what this is about.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=Path.cwd())))
         disk: Disk = stack.enter_context(LoopDisk(folder)) if chosen.power else Folder(folder / "data")
