@@ -89,6 +89,26 @@ async def _sign_up(port: int, number: str, invite: str) -> str:
     return format_uid(person.keys.uid)
 
 
+def test_a_person_signs_up_with_an_invite_by_command_line(machine: Machine) -> None:
+    with machine.relay("--verify", "none", "--registration", "invite") as relay:
+        invite = machine.does("admin", "invite", "--data", str(machine.folder / "relay")).out.strip()
+        sign_up = (
+            "signup",
+            "--profile",
+            "one",
+            "--relay",
+            relay.address,
+            "--phone",
+            NUMBERS["one"],
+            "--name",
+            "One",
+        )
+        refused = machine.run(*sign_up)
+        assert refused.code == 3
+        assert "invite" in refused.err
+        machine.does(*sign_up, "--invite", invite)
+
+
 async def test_blocking_ends_the_connection_and_the_account_stays_out() -> None:
     async with relay_host() as host:
         ada, bob = await new_person(host.port, MOBILES[0]), await new_person(host.port, MOBILES[1])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Final
 
 from zap2.address import RelayAddress
@@ -23,6 +24,8 @@ from zap2.phone import format_number, parse_number
 from zap2.vault.profile import ProfileFolder
 
 _WRONG_CODE: Final = "wrong-code"
+_MAX_INVITE: Final = 64
+_PIN_CHARS: Final = (4, 64)
 _NOT_PUBLISHED: Final = (
     "The profile is set up, and others can write to you as soon as it has been online: open it again."
 )
@@ -39,6 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--name", metavar="NAME", required=True, help="the name that your contacts see")
     parser.add_argument("--code", metavar="CODE", help="the code that an earlier run asked for")
+    parser.add_argument("--invite", metavar="CODE", help="the host's invite, where the relay asks for one")
+    parser.add_argument(
+        "--pin-file",
+        metavar="FILE",
+        type=Path,
+        help="a file with the registration PIN of the account that has the number, to take it over",
+    )
     add_connect_option(parser)
 
 
@@ -55,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number: str, secret: str) -> int:
     if folder.exists:
         await _refuse_finished(folder, secret)
-    signup = ProfileSignup(folder)
+    signup = ProfileSignup(folder, invite=_bounded(arguments.invite), pin=_pin(arguments.pin_file))
     try:
         relay = await signup.connect(arguments.relay)
         if not relay.is_pinned:
@@ -78,6 +88,28 @@ async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number:
     finally:
         await agent.close()
     return 0
+
+
+def _bounded(invite: str | None) -> str | None:
+    """Check an invite. Raises UsageError."""
+    if invite is not None and not 1 <= len(invite) <= _MAX_INVITE:
+        raise UsageError(
+            "This is no invite.", "It looks like abcd-efgh-ijkl-mnop; ask the relay's host for one."
+        )
+    return invite
+
+
+def _pin(file: Path | None) -> str | None:
+    """Read the PIN. Raises UsageError."""
+    if file is None:
+        return None
+    try:
+        pin = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise UsageError(f"{file} cannot be read.") from None
+    if not _PIN_CHARS[0] <= len(pin) <= _PIN_CHARS[1]:
+        raise UsageError("A registration PIN has 4 to 64 characters.")
+    return pin
 
 
 async def _refuse_finished(folder: ProfileFolder, secret: str) -> None:

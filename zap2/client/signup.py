@@ -38,11 +38,22 @@ class ProfileSignup:
     Args:
         folder: where the profile will live; None keeps it in memory.
         rng: for keys and nonces.
+        invite: the host's invite, where the relay asks for one.
+        pin: the registration PIN of the account that has the number, to take it over.
     """
 
-    def __init__(self, folder: ProfileFolder | None, rng: RandomBytes = os.urandom) -> None:
+    def __init__(
+        self,
+        folder: ProfileFolder | None,
+        rng: RandomBytes = os.urandom,
+        *,
+        invite: str | None = None,
+        pin: str | None = None,
+    ) -> None:
         self._folder = folder
         self._rng = rng
+        self._invite = invite
+        self._pin = pin
         self._progress = _Progress()
         self._registration: RegistrationClient | None = None
 
@@ -50,7 +61,7 @@ class ProfileSignup:
         """Reach a relay and check its key."""
         parsed = RelayAddress.parse(address)
         await self.close()
-        registration = RegistrationClient(parsed, rng=self._rng)
+        registration = RegistrationClient(parsed, rng=self._rng, invite=self._invite, pin=self._pin)
         relay = await registration.connect()
         self._registration = registration
         self._progress = _Progress(address=RelayAddress.parse(relay.address))

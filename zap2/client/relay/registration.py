@@ -60,6 +60,8 @@ class RegistrationClient:
         rng: for nonces.
         patience: how long the relay may take.
         extra_ca: a PEM file with certificates to trust beside the system's.
+        invite: the host's invite, where the relay asks for one.
+        pin: the registration PIN of the account that has the number, to take it over.
     """
 
     def __init__(
@@ -69,12 +71,16 @@ class RegistrationClient:
         rng: RandomBytes,
         patience: Patience | None = None,
         extra_ca: Path | None = None,
+        invite: str | None = None,
+        pin: str | None = None,
     ) -> None:
         self._address = address
         self._is_pinned = address.fingerprint is not None
         self._rng = rng
         self._patience = patience or Patience()
         self._extra_ca = extra_ca
+        self._invite = invite
+        self._pin = pin
         self._connection: RelayConnection | None = None
 
     async def __aenter__(self) -> RegistrationClient:
@@ -110,11 +116,14 @@ class RegistrationClient:
         """Have a code sent to a number; go on with `check_code`, unless the ticket is there already.
 
         Raises:
-            Refused: `invalid-number`, `number-registered`, `registration-closed`, `resend-too-soon`, `rate-limited`.
+            Refused: `invalid-number`, `number-registered`, `registration-closed`, `invite-needed`, `code-not-sent`,
+                `resend-too-soon`, `rate-limited`.
             Unreachable, NotTrusted, ProtocolViolation.
         """
         connection = await self._connected()
-        started = await connection.request(lambda rid: StartVerification(rid, number), VerificationStarted)
+        started = await connection.request(
+            lambda rid: StartVerification(rid, number, self._invite), VerificationStarted
+        )
         if not _E164.fullmatch(started.number):
             raise ProtocolViolation("The relay answered with something that is not a phone number.")
         view = VerificationView(
@@ -141,14 +150,24 @@ class RegistrationClient:
         """Bind the ticket's number to an identity. The same again does no harm, should an answer have been lost.
 
         Raises:
-            Refused: `ticket-invalid`, `number-registered`, `bad-signature`, `rate-limited`.
+            Refused: `ticket-invalid`, `number-registered`, `invite-needed`, `pin-needed`, `wrong-pin`,
+                `too-many-tries`, `bad-signature`, `rate-limited`.
             Unreachable, NotTrusted, ProtocolViolation.
         """
         connection = await self._connected()
         greeting = connection.greeting
         proof = keys.sign(register_statement(greeting.relay_key, greeting.challenge, ticket, keys.document))
         registered = await connection.request(
-            lambda rid: Register(rid, ticket, keys.document, keys.document_signature, DEVICE, proof),
+            lambda rid: Register(
+                rid,
+                ticket,
+                keys.document,
+                keys.document_signature,
+                DEVICE,
+                proof,
+                self._invite,
+                self._pin,
+            ),
             Registered,
         )
         if registered.uid != keys.uid:
