@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
-from typing import Final
 
 from zap2.cli import arguments as reading
 from zap2.cli import serve_codes
 from zap2.cli.places import relay_data_dir
-from zap2.errors import UsageError
 from zap2.server.options import RelayOptions
 from zap2.server.serve import run as serve
-
-_SQLITE: Final = "sqlite"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -37,14 +34,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--store",
         metavar="URL",
-        default=_SQLITE,
-        help="what keeps the mailboxes (default, and all there is: sqlite)",
+        default=os.environ.get("ZAP2_STORE", "sqlite"),
+        help="what keeps accounts and mail: sqlite (default: in the folder of --data), or a database that several"
+        " relays share, postgresql://user@host:port/database; also from ZAP2_STORE, which other users of this"
+        " machine cannot read as they can an argument",
     )
     parser.add_argument(
         "--tokens",
         metavar="URL",
-        default=_SQLITE,
-        help="what keeps log-in tokens (default, and all there is: sqlite)",
+        default=os.environ.get("ZAP2_TOKENS", "store"),
+        help="what keeps log-in tokens, and what several relays share limits and wake each other through: store"
+        " (default: where --store keeps the rest), memory, or redis://user:password@host:port/0; also from"
+        " ZAP2_TOKENS",
     )
     parser.add_argument(
         "--registration",
@@ -74,17 +75,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
-    for option, url in (("--store", arguments.store), ("--tokens", arguments.tokens)):
-        if url != _SQLITE:
-            raise UsageError(
-                f"{option} {url} is nothing that this version can use.",
-                f"It keeps everything in SQLite, in the folder of --data ({option} {_SQLITE}, the default).",
-            )
     return serve(
         RelayOptions(
             host=arguments.host,
             port=arguments.port,
             data_dir=arguments.data or relay_data_dir(),
+            store=arguments.store,
+            tokens=arguments.tokens,
             verify=arguments.verify,
             webhook=serve_codes.webhook(arguments),
             mail_gateway=serve_codes.mail_gateway(arguments),

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -38,6 +38,17 @@ class RelayKeys:
     def fingerprint(self) -> str:
         """The key's name in addresses."""
         return relay_fingerprint(self.relay_key)
+
+    @property
+    def name(self) -> str:
+        """What both keys together are called: other keys have another name, and it tells neither."""
+        check = hmac.digest(self._hashing_key, b"name", "sha256")[:8]
+        return f"{self.fingerprint}.{check.hex()}"
+
+    def bucket_name(self, kind: str, key: Hashable) -> bytes:
+        """Name a bucket of limits outside of this process, where nobody is to read whose it is."""
+        parts = f"bucket{kind}.{key!r}".encode()
+        return hashlib.blake2b(parts, key=self._hashing_key, digest_size=16).digest()
 
     def number_key(self, number: str) -> bytes:
         """Hash a phone number (E.164), so that the store holds none."""

@@ -19,8 +19,8 @@ from zap2.errors import UsageError
 from zap2.ids import RandomBytes
 from zap2.server import datadir
 from zap2.server.admin_socket import AdminSocket
+from zap2.server.backends import Backends, open_backends
 from zap2.server.code_delivery import CodeDelivery, LogDelivery
-from zap2.server.hub import Hub
 from zap2.server.keys import load_keys
 from zap2.server.mail_gateway import MailDelivery
 from zap2.server.operator import Operator
@@ -28,7 +28,6 @@ from zap2.server.options import RelayOptions
 from zap2.server.services import Clock, Limiter, Services
 from zap2.server.session import Session
 from zap2.server.store.commits import StoreFailed
-from zap2.server.store.sqlite import SqliteStore
 from zap2.server.tls import Certificate
 from zap2.server.transport import WebSocketConnection
 from zap2.server.webhook import WebhookDelivery
@@ -101,6 +100,7 @@ class Relay:
         self._all_gone.set()
         self._certificate: Certificate | None = None
         self._lock: FileLock | None = None
+        self._backends: Backends | None = None
         self._services: Services
         self._operator: Operator
         self._server: asyncio.Server | None = None
@@ -162,6 +162,9 @@ class Relay:
             # Answers to what was still being committed go out before the connections close.
             await self._services.store.close()
         await self._close_connections()
+        if self._backends is not None:
+            await self._backends.close()
+            self._backends = None
         if self._watch is not None:
             await self._watch.stop()
             self._watch = None
@@ -237,25 +240,18 @@ class Relay:
 
     async def _open(self) -> None:
         options = self._options
-        limits = options.limits
         keys = load_keys(options.data_dir, self._rng)
-        store = SqliteStore(
-            options.data_dir / datadir.DATABASE_FILE if options.data_dir is not None else None,
-            window_s=options.commit_window_s,
-            max_messages=limits.mailbox_messages,
-            max_size_b=limits.mailbox_size_b,
-            retention_s=limits.retention_s,
-        )
-        await store.open()
+        limiter = Limiter(options.limits)
+        backends = self._backends = await open_backends(options, keys, limiter, self._now_ms, self._rng)
         self._services = Services(
             options,
-            store,
-            store,
-            store,
+            backends.store,
+            backends.store,
+            backends.tokens,
             keys,
             self._code_delivery,
-            Hub(),
-            Limiter(limits),
+            backends.hub,
+            limiter,
             self._now_ms,
             self._rng,
         )

@@ -85,7 +85,7 @@ class PostgresStore:
     ) -> None:
         self._url = url
         self._keys = keys
-        self._deposited = deposited
+        self.deposited = deposited
         self._mail = Mail(max_messages, max_size_b, retention_s)
         self._batches = Batches(partial(connect, url), self._mail.prepare, self._committed, patience_s)
         self._sweeps = 0
@@ -112,7 +112,7 @@ class PostgresStore:
 
     def _committed(self, results: Sequence[object]) -> None:
         if deposited := [result for result in results if isinstance(result, Deposited)]:
-            self._deposited(deposited)
+            self.deposited(deposited)
 
     async def _call(self, work: Callable[[Connection, *_Args], Awaitable[_T]], *args: *_Args) -> _T:
         async def one(connection: Connection, _: Sequence[None]) -> Sequence[_T]:
