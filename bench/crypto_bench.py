@@ -14,6 +14,7 @@ import statistics
 import time
 from collections.abc import Callable
 
+from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PrivateKey, Suite
 from x3dh import Bundle, IdentityKeyFormat
 from x3dh import HashFunction as AgreementHash
 from x3dh.base_state import BaseState
@@ -41,7 +42,19 @@ from zap2.crypto import (
     open_setup,
 )
 from zap2.crypto.body import open_body, seal_body
-from zap2.crypto.primitives import X25519KeyPair, hkdf_sha256, hmac_sha256
+from zap2.crypto.prekeys import parse_seal
+from zap2.crypto.primitives import (
+    MLKEM768KeyPair,
+    X25519KeyPair,
+    decapsulate_mlkem1024,
+    hkdf_sha256,
+    hmac_sha256,
+    mlkem768_from_seed,
+    mlkem1024_from_seed,
+    parse_mlkem1024,
+)
+from zap2.crypto.ratchet_state import OldChain, RatchetState, ReceivingChain
+from zap2.crypto.session_state import SessionOrigin, new_state
 
 _CONTENT = bytes(1024)
 _AD = b"associated data of a session...."
@@ -165,6 +178,50 @@ def floor_ping_pong(count: int) -> float:
     return time.perf_counter() - start + floor_chain(count)
 
 
+def floor_set_up(count: int) -> float:
+    """Only the primitives that a set-up cannot do without, on both sides together."""
+    alice, bob = new_person("floor a"), new_person("floor b")
+    signed, peer = bob.signed, X25519KeyPair.generate(os.urandom).public
+    identity, statement = bob.identity, b"statement"
+    signature, agreement = bob.keys.sign(statement), X25519KeyPair(signed.seal_private).key
+    suite = Suite(KEM.MLKEM768_X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+    start = time.perf_counter()
+    for _ in range(count):
+        for _ in range(4):
+            identity.verify(statement, signature)
+        parse_mlkem1024(signed.public.last_resort)
+        seal = parse_seal(signed.public.seal)
+        _, ciphertext = parse_mlkem1024(bob.pair.public.kem_key).encapsulate()
+        for _ in range(5):  # ephemeral and ratchet key; the responder's signed, one-time and seal key
+            X25519KeyPair.generate(os.urandom)
+        for _ in range(10):  # four agreements and one root step, twice
+            alice.keys.agreement.agree(peer)
+        _ = MLKEM768KeyPair.generate(os.urandom).public
+        for _ in range(6):
+            hkdf_sha256(salt=_AD, ikm=_AD, info=b"floor", length_b=96)
+        for _ in range(4):
+            hmac_sha256(peer, b"\x01")
+        body = seal_body(peer, _AD[:12], bytes(1000), _AD)
+        sealed = suite.encrypt(bytes(1734) + body, seal, info=_AD)
+        secret = MLKEM768X25519PrivateKey(mlkem768_from_seed(signed.seal_seed), agreement)
+        suite.decrypt(sealed, secret, info=_AD)
+        decapsulate_mlkem1024(mlkem1024_from_seed(bob.pair.kem_seed), ciphertext)
+        open_body(peer, _AD[:12], body, _AD)
+    return time.perf_counter() - start
+
+
+def find_session(count: int, *, turns: int) -> float:
+    """Try a stranger's envelope on 500 sessions with 2 + `turns` header keys each, so that all fail."""
+    sessions = [_session_with_keys(turns) for _ in range(500)]
+    payload = b"\x01" + os.urandom(511)
+    for session in sessions:
+        session.recognises(payload)
+    start = time.perf_counter()
+    for _ in range(count):
+        assert not any(session.recognises(payload) for session in sessions)
+    return time.perf_counter() - start
+
+
 _ROWS: dict[str, tuple[int, dict[str, Timed]]] = {
     "one chain, 1 KiB": (
         1500,
@@ -181,7 +238,12 @@ _ROWS: dict[str, tuple[int, dict[str, Timed]]] = {
     ),
     "set-up with first message": (
         60,
-        {"Zap2": zap2_set_up, "X3DH, as shipped": their_shipped_set_up, "X3DH, bare": their_bare_set_up},
+        {
+            "Zap2": zap2_set_up,
+            "X3DH, as shipped": their_shipped_set_up,
+            "X3DH, bare": their_bare_set_up,
+            "primitives alone": floor_set_up,
+        },
     ),
 }
 
@@ -209,6 +271,21 @@ def main() -> None:
                 f"  {name:24}{median:9.0f}/s  [{min(values):.0f}..{max(values):.0f}]"
                 f"  {1e6 / median:7.1f} us   Zap2 is x{ratio:.2f}"
             )
+    print("finding the session of an envelope among 500, when none fits")
+    for name, turns in (("2 header keys each", 0), ("7 header keys each", 5)):
+        times_ms = sorted(1000 * find_session(1, turns=turns) for _ in range(rounds))
+        print(f"  {name:24}{statistics.median(times_ms):9.2f} ms  [{times_ms[0]:.2f}..{times_ms[-1]:.2f}]")
+
+
+def _session_with_keys(turns: int) -> Session:
+    """Give a session that tries as many header keys as one after some turns; its keys are random."""
+    old = tuple(OldChain(number + 1, os.urandom(32), os.urandom(32), 0, NOW_S) for number in range(turns))
+    receiving = ReceivingChain(turns + 1, os.urandom(32), os.urandom(32), 0, os.urandom(32), 0)
+    ratchet = RatchetState(
+        os.urandom(32), None, None, None, 0, os.urandom(32), receiving, os.urandom(32), old, {}
+    )
+    origin = SessionOrigin(os.urandom(32), bytes(32), bytes(65), bytes(64), True, True)
+    return Session(new_state(origin, ratchet, None, None))
 
 
 def _zap2_sessions() -> tuple[Session, Session]:

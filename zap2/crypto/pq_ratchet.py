@@ -226,10 +226,14 @@ def _acknowledged(transfer: Transfer, have: int) -> Transfer:
 def _merged(received: bytes, have: int, record: PqRecord) -> tuple[bytes, int]:
     """Put a record's units to those received before; a unit that is there already stays as it is."""
     first, count = record.first, len(record.units) // UNIT_B
-    new = (((1 << count) - 1) << first) & ~have
+    run = ((1 << count) - 1) << first
+    new = run & ~have
     if not new:
         return received, have
     merged = bytearray(received.ljust((first + count) * UNIT_B, b"\x00"))
+    if new == run:
+        merged[first * UNIT_B : (first + count) * UNIT_B] = record.units
+        return bytes(merged), have | new
     for index in range(first, first + count):
         if new >> index & 1:
             at = (index - first) * UNIT_B

@@ -255,10 +255,10 @@ def _begins_chain(ratchet: RatchetState, header_key: bytes, header: Header) -> b
 
     Two ratchet keys under one header key come from two copies of the peer's state, each of which began this chain.
     """
-    known: tuple[ReceivingChain | OldChain, ...] = ratchet.old
+    known: list[ReceivingChain | OldChain] = [*ratchet.old]
     if ratchet.receiving is not None:
-        known = (ratchet.receiving, *reversed(ratchet.old))
-    for chain in known:
+        known.append(ratchet.receiving)
+    for chain in reversed(known):
         if header_key == chain.header_key:
             if header.ratchet_key != chain.public:
                 raise DuplicateMessage("This chain was begun twice, with another ratchet key each time.")
