@@ -216,13 +216,3 @@ async def test_a_weak_passphrase_is_taken_at_the_second_enter_only() -> None:
         await pilot.press("enter")
         await until(pilot, lambda: isinstance(app.screen, ChatScreen))
         assert ("create", "Bo", "abc") in signup.calls
-
-
-async def test_what_is_wrong_is_in_view_on_a_small_terminal() -> None:
-    """Guards that a refusal is seen where the step is longer than the screen."""
-    signup = StageSignup(StageClient(), is_pinned=False, is_encrypted=False)
-    app = _first_run(signup)
-    async with running(app, (40, 20)) as pilot:
-        await pilot.press("enter")
-        await until(pilot, lambda: "Phone number, with" in screen_text(app))
-        await _fill(pilot, app, "0151", "This number has no country code.")

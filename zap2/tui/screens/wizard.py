@@ -302,10 +302,7 @@ class WizardScreen(Screen[None]):
         self.query_one("#next").disabled = False
 
     def _say(self, step: str, words: str) -> None:
-        line = self.query_one(f"#{step}-error", Static)
-        line.update(words)
-        if words:
-            self.call_after_refresh(line.scroll_visible, animate=False)
+        self.query_one(f"#{step}-error", Static).update(words)
 
     async def on_unmount(self) -> None:
         """Give up what was not created; what was created lives on in its client."""
