@@ -128,8 +128,8 @@ class World:
 
     def pass_a_day(self) -> None:
         """Let a quiet day go by, with the upkeep that it brings."""
-        for _ in range(25):
-            self.now_ms += 3_600_000
+        for hours in (25, 2):
+            self.now_ms += hours * 3_600_000
             for person in self.people.values():
                 self.give(person, inputs.TimePassed())
             self.calm()

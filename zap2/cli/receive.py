@@ -14,7 +14,7 @@ from zap2.cli.running import run_async, stopped_by_signals
 from zap2.cli.session import add_connect_option, following, open_profile, settle, wait_until_online
 from zap2.client.agent import Agent
 from zap2.client.api import Event, LinkChanged, LinkState, MessageAdded, MessageView
-from zap2.ids import ConversationId
+from zap2.ids import ConversationId, MessageId
 
 _QUIET_S: Final = 0.6
 _PRINTED_BEFORE: Final = "What had arrived earlier is printed; what waits at the relay comes another time."
@@ -84,22 +84,15 @@ async def _print_unread(agent: Agent, *, as_json: bool) -> None:
                 say(to_json(people.record(message)) if as_json else people.line(message))
                 written += 1
         finally:
-            for conversation, position in _read_up_to(messages, written).items():
-                await agent.mark_read(conversation, position)
+            for conversation, shown in _by_conversation(messages[:written]).items():
+                await agent.mark_these_read(conversation, shown)
 
 
-def _read_up_to(messages: Sequence[MessageView], written: int) -> dict[ConversationId, int]:
-    """Give, for each conversation, the position up to which everything was written."""
-    missing: dict[ConversationId, int] = {}
-    for message in messages[written:]:
-        missing[message.conversation] = min(
-            message.position, missing.get(message.conversation, message.position)
-        )
-    return {
-        message.conversation: message.position
-        for message in sorted(messages[:written], key=lambda one: one.position)
-        if message.position < missing.get(message.conversation, message.position + 1)
-    }
+def _by_conversation(messages: Sequence[MessageView]) -> dict[ConversationId, list[MessageId]]:
+    shown: dict[ConversationId, list[MessageId]] = {}
+    for message in messages:
+        shown.setdefault(message.conversation, []).append(message.id)
+    return shown
 
 
 class _Arrivals:

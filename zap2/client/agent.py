@@ -23,10 +23,12 @@ from zap2.client.api import (
     MessageView,
     MeView,
     Notice,
+    NoticeLevel,
     SafetyNumberView,
 )
 from zap2.client.courier import Courier
 from zap2.client.news import tell
+from zap2.client.reports import Reports
 from zap2.client.subscriptions import Subscriptions
 from zap2.client.transport import (
     Arrived,
@@ -43,17 +45,17 @@ from zap2.engine import inputs
 from zap2.engine.effects import Effect
 from zap2.engine.engine import Engine
 from zap2.engine.inputs import Input
-from zap2.errors import Zap2Error
+from zap2.errors import VaultError
 from zap2.ids import ConversationId, MessageId, Uid
 from zap2.phone import parse_number, region_of
 
 _log = logging.getLogger(__name__)
 
-_MAX_ARRIVALS_AT_ONCE = 64
 _IDLE_S = 60.0
 _LINK_RESTART_S = 5.0
 _PREFERENCE = "preference:"
 _LINK_PATIENCE_S = 5.0
+_PAUSE_S = 2.0
 
 
 class Agent:
@@ -87,11 +89,12 @@ class Agent:
         self._me: MeView | None = None
         self._link = LinkView(LinkState.OFFLINE)
         self._subscriptions = Subscriptions()
-        self._reports: asyncio.Queue[Input] = asyncio.Queue()
-        self._courier = Courier(transport, self._reports.put_nowait)
+        self._reports = Reports(self._step, self._tell_trouble)
+        self._courier = Courier(transport, self._reports.put)
         self._turn = asyncio.Lock()
         self._deadline_changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
+        self._steps: set[asyncio.Task[tuple[list[Effect], list[Event]]]] = set()
         self._is_closed = False
 
     # ------------------------------------------------------------------------------------------- life
@@ -99,9 +102,9 @@ class Agent:
     async def start(self, *, is_online: bool = True) -> None:
         """Begin to work: catch up with what is due, then keep the link open, unless `is_online` is False."""
         self._me = await self._thread.run(self._views.me)
-        self._reports.put_nowait(inputs.TimePassed())
+        self._reports.put(inputs.TimePassed())
         self._tasks = [
-            asyncio.create_task(self._follow_reports(), name="zap2-reports"),
+            asyncio.create_task(self._reports.follow(), name="zap2-reports"),
             asyncio.create_task(self._keep_time(), name="zap2-time"),
         ]
         if is_online:
@@ -115,7 +118,7 @@ class Agent:
         self._is_closed = True
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, *self._steps, return_exceptions=True)
         await self._courier.close()
         await self._thread.run(self._engine.store.close)
         self._thread.close()
@@ -229,6 +232,10 @@ class Agent:
         """Say that everything up to this position was on the screen."""
         await self._command(inputs.MarkRead(conversation, up_to_position))
 
+    async def mark_these_read(self, conversation: ConversationId, messages: Sequence[MessageId]) -> None:
+        """Say that just these messages were shown: one that arrived meanwhile, at a place above, stays unread."""
+        await self._command(inputs.MarkTheseRead(conversation, tuple(messages)))
+
     async def accept(self, uid: Uid) -> ContactView:
         """Accept a message request, or somebody who was blocked."""
         await self._command(inputs.Accept(uid))
@@ -276,8 +283,17 @@ class Agent:
         return await self._step([command])
 
     async def _step(self, given: Sequence[Input]) -> tuple[list[Effect], list[Event]]:
-        """Run one step of the engine and carry out its effects; steps follow one another in the order of calls."""
+        """Run one step of the engine and carry out its effects; steps follow one another in the order of calls.
 
+        A caller that is cancelled meanwhile leaves, and the step is carried out to its end: what it committed must
+        go out.
+        """
+        step = asyncio.create_task(self._carry_through(given))
+        self._steps.add(step)
+        step.add_done_callback(self._steps.discard)
+        return await asyncio.shield(step)
+
+    async def _carry_through(self, given: Sequence[Input]) -> tuple[list[Effect], list[Event]]:
         def work() -> tuple[list[Effect], list[Event]]:
             effects = self._engine.handle_all(given, self._now_ms())
             try:
@@ -304,31 +320,8 @@ class Agent:
                         if isinstance(event, LinkChanged) and event.link.state is not LinkState.CONNECTING:
                             return
 
-    async def _follow_reports(self) -> None:
-        while True:
-            given = [await self._reports.get()]
-            while not self._reports.empty() and len(given) < _MAX_ARRIVALS_AT_ONCE:
-                given.append(self._reports.get_nowait())
-            try:
-                await self._step(given)
-            except Exception:
-                await self._one_by_one(given)
-
-    async def _one_by_one(self, given: Sequence[Input]) -> None:
-        """Do again, one at a time, what failed together, so that one bad input does not hold up the others.
-
-        A delivery that fails here is not acknowledged: it stays at the relay and comes again.
-        """
-        for one in given:
-            parts: Sequence[Input] = [one]
-            if isinstance(one, inputs.EnvelopesArrived):
-                parts = [inputs.EnvelopesArrived((envelope,)) for envelope in one.envelopes]
-            for part in parts:
-                try:
-                    await self._step([part])
-                except Exception as error:
-                    # The type only: its words could hold what a message says.
-                    _log.error("a %s could not be processed: %s", type(part).__name__, type(error).__name__)
+    def _tell_trouble(self, error: VaultError) -> None:
+        self.notify(Notice(NoticeLevel.WARNING, error.code, f"{error} Zap2 tries again by itself."))
 
     async def _keep_link(self) -> None:
         while True:
@@ -357,28 +350,28 @@ class Agent:
     async def _hand_in_time(self) -> None:
         try:
             await self._step([inputs.TimePassed()])
-        except Zap2Error as error:
-            _log.error("time could not be handed in: %s", error.code)
-            await asyncio.sleep(1)
+        except Exception as error:
+            _log.error("time could not be handed in: %s", type(error).__name__)
+            await asyncio.sleep(_PAUSE_S)
 
     def _hear(self, event: TransportEvent) -> None:
         match event:
             case LinkConnecting():
                 self._set_link(LinkView(LinkState.CONNECTING))
             case LinkUp():
-                self._reports.put_nowait(
+                self._reports.put(
                     inputs.LinkOpened(event.stock, event.highest_sid, event.highest_oid, event.acknowledged)
                 )
                 self._set_link(LinkView(LinkState.ONLINE))
             case LinkDown():
-                self._reports.put_nowait(inputs.LinkClosed())
+                self._reports.put(inputs.LinkClosed())
                 state = LinkState.OFFLINE if event.is_trusted else LinkState.NOT_TRUSTED
                 self._set_link(LinkView(state, event.reason, event.retry_in_s))
             case StockLow():
-                self._reports.put_nowait(inputs.StockReported(event.stock))
+                self._reports.put(inputs.StockReported(event.stock))
             case Arrived():
                 envelopes = (inputs.ArrivedEnvelope(d.token, d.payload, d.number) for d in event.deliveries)
-                self._reports.put_nowait(inputs.EnvelopesArrived(tuple(envelopes)))
+                self._reports.put(inputs.EnvelopesArrived(tuple(envelopes)))
 
     def _set_link(self, link: LinkView) -> None:
         self._link = link

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final
 
@@ -12,6 +13,7 @@ from zap2.engine.effects import Acknowledge, Effect, FetchKeys, LookUpNumber, Pu
 from zap2.engine.inputs import Failure, Input
 from zap2.errors import Refused, TransportError
 
+_log = logging.getLogger(__name__)
 _FINAL_CODES: Final = frozenset({"not-found", "too-large", "bad-request"})
 
 
@@ -62,7 +64,7 @@ class Courier:
     async def _send(self, effect: SendEnvelope) -> None:
         try:
             await self._transport.send(effect.envelope, effect.to, effect.payload, effect.expires_in_s)
-        except TransportError as error:
+        except Exception as error:
             self._report(inputs.SendAnswered(effect.envelope, _failure(error)))
         else:
             self._report(inputs.SendAnswered(effect.envelope, None))
@@ -70,7 +72,7 @@ class Courier:
     async def _fetch(self, effect: FetchKeys) -> None:
         try:
             keys = await self._transport.fetch(effect.uid)
-        except TransportError as error:
+        except Exception as error:
             self._report(inputs.KeysNotFetched(effect.uid, _failure(error)))
         else:
             self._report(
@@ -82,7 +84,7 @@ class Courier:
     async def _publish(self, effect: PublishKeys) -> None:
         try:
             stock = await self._transport.publish(effect.signed_set, effect.one_time)
-        except TransportError as error:
+        except Exception as error:
             self._report(inputs.KeysNotPublished(_failure(error)))
         else:
             self._report(inputs.KeysPublished(effect.sid, effect.oids, stock))
@@ -90,8 +92,8 @@ class Courier:
     async def _look_up(self, effect: LookUpNumber) -> None:
         try:
             uid = await self._transport.look_up(effect.number)
-        except TransportError as error:
-            if error.code == "not-found":
+        except Exception as error:
+            if isinstance(error, Refused) and error.code == "not-found":
                 self._report(inputs.NumberLookedUp(effect.number, None))
             else:
                 self._report(inputs.NumberNotLookedUp(effect.number))
@@ -106,7 +108,11 @@ class Courier:
             return
 
 
-def _failure(error: TransportError) -> Failure:
+def _failure(error: Exception) -> Failure:
+    """Say why a request failed. Whatever it was, the engine must hear of it: it counts what is under way."""
+    if not isinstance(error, TransportError):
+        _log.error("a request to the transport failed: %s", type(error).__name__)
+        return Failure("internal", is_final=False)
     if isinstance(error, Refused):
         retry_after_ms = None if error.retry_after_s is None else int(error.retry_after_s * 1000)
         return Failure(error.code, error.code in _FINAL_CODES and retry_after_ms is None, retry_after_ms)

@@ -38,6 +38,10 @@ def _close_link(work: Work, _: inputs.LinkClosed) -> None:
 
 
 def _pass_time(work: Work, _: inputs.TimePassed) -> None:
+    # A clock that was ahead and was put right must not put upkeep off.
+    work.memory.upkeep_due_at_ms = min(
+        work.memory.upkeep_due_at_ms, work.now_ms + work.policy.upkeep_every_ms
+    )
     receipts.send_due(work)
     repair.ask_for_gaps(work)
     sealing.flush(work)
@@ -60,6 +64,7 @@ _HANDLERS: Final[dict[type, Callable[[Work, Any], None]]] = {
     inputs.SendText: outgoing.send_text,
     inputs.Retry: outgoing.retry,
     inputs.MarkRead: people.mark_read,
+    inputs.MarkTheseRead: people.mark_these_read,
     inputs.SaveDraft: people.save_draft,
     inputs.AddContact: people.add,
     inputs.Accept: people.accept,
@@ -130,6 +135,7 @@ class Engine:
                 for one in given:
                     _HANDLERS[type(one)](work, one)
                 self.sessions.write()
+                work.write_places()
                 next_try_at_ms = self.store.outbox.next_try_at_ms(now_ms)
         except BaseException:
             self.sessions.rollback()

@@ -20,7 +20,7 @@ from zap2.crypto import (
 )
 from zap2.crypto.header import SEALED_HEADER_B
 from zap2.engine import outgoing, people, prekeeping, receipts, repair
-from zap2.engine.effects import Acknowledge, Alert, AlertCode, ConversationUpdated, MessageStored
+from zap2.engine.effects import Acknowledge, AlertCode, ConversationUpdated, MessageStored
 from zap2.engine.inputs import ArrivedEnvelope, EnvelopesArrived
 from zap2.engine.work import Work
 from zap2.errors import (
@@ -34,7 +34,7 @@ from zap2.errors import (
 from zap2.ids import MessageId, Uid, conversation_with
 from zap2.vault import settings
 from zap2.vault.rows import MessageRow
-from zap2.wire.content import Profile, Receipt, ReceiptKind, Reset, Text, decode_content
+from zap2.wire.content import Opening, Profile, Receipt, ReceiptKind, Text, decode_content
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +73,14 @@ def _open(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
             try:
                 session, content = entry.session.decrypt(envelope.payload, now_s=work.now_s)
             except TooManySkipped:
-                work.emit(Alert(AlertCode.GAP, entry.peer))
+                work.alert(AlertCode.GAP, entry.peer)
                 repair.suspect(work, entry.peer)
                 raise
             except DuplicateMessage:
                 _suspect_clone(work, entry.peer, envelope.payload)
                 raise
             work.sessions.advance(entry, session, work.now_ms)
-            _remember_place(work, envelope.payload)
+            _remember_place(work, session, envelope.payload)
             if entry.is_repair:
                 repair.confirm(work, entry.peer)
             return _Opened(entry.peer, content)
@@ -100,17 +100,29 @@ def _open_setup(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
     if known is not None:
         session, content = known.session.decrypt(setup.message, now_s=work.now_s)
         work.sessions.advance(known, session, work.now_ms)
-        _remember_place(work, setup.message)
+        _remember_place(work, session, setup.message)
         return _Opened(peer, content)
+    if contact is None and work.store.contacts.count_requests() >= work.policy.open_requests:
+        # So many strangers wait already that one more only serves to flood.
+        raise AuthenticationFailed
     session, content = _accept(work, setup, signed[setup.sid])
     if contact is None:
         work.store.contacts.add(peer, state="request", trust="first-use", added_at_ms=work.now_ms)
     work.store.contacts.set_identity(peer, setup.identity.document, setup.identity.document_signature)
     work.store.messages.open_conversation(conversation_with(peer), peer, work.now_ms)
-    _remember_place(work, setup.message)
-    work.sessions.add(session, peer, work.now_ms, is_repair=_says_reset(content))
+    opening = _opening_of(content)
+    is_in_use = work.sessions.add(
+        session,
+        peer,
+        work.now_ms,
+        made_at_ms=0 if opening is None else opening.made_at_ms,
+        replaces=None if opening is None else opening.replaces,
+    )
+    _remember_place(work, session, setup.message)
     work.contact_changed(peer)
     prekeeping.replenish(work)
+    if is_in_use and opening is not None:
+        repair.take_in(work, peer, opening)
     outgoing.seal_waiting(work, peer)
     return _Opened(peer, content)
 
@@ -133,17 +145,17 @@ def _accept(work: Work, setup: Setup, signed: SignedPrekeySecrets) -> tuple[Sess
     return session, content
 
 
-def _remember_place(work: Work, message: bytes) -> None:
+def _remember_place(work: Work, session: Session, message: bytes) -> None:
     """Remember the encrypted header of a message: only its author can make another one for the same place."""
-    work.store.sessions.remember_envelope(_place(message), work.now_ms)
+    work.places.append((_place(message), session.session_id))
 
 
 def _suspect_clone(work: Work, peer: Uid, message: bytes) -> None:
     """A place was used before. With the same header it is a message that was changed on its way, and dropped; with
     another one, two copies of a state exist: a restored backup, or somebody else's.
     """
-    if not work.store.sessions.has_seen_envelope(_place(message)):
-        work.emit(Alert(AlertCode.CLONE, peer))
+    if not work.has_seen_place(_place(message)):
+        work.alert(AlertCode.CLONE, peer)
         repair.suspect(work, peer)
 
 
@@ -151,11 +163,11 @@ def _place(message: bytes) -> bytes:
     return hashlib.sha256(b"header" + message[:SEALED_HEADER_B]).digest()
 
 
-def _says_reset(content: bytes) -> bool:
+def _opening_of(content: bytes) -> Opening | None:
     try:
-        return any(isinstance(part, Reset) for part in decode_content(content))
+        return next((part for part in decode_content(content) if isinstance(part, Opening)), None)
     except WireError:
-        return False
+        return None
 
 
 def _take_in(work: Work, opened: _Opened) -> None:
@@ -165,19 +177,22 @@ def _take_in(work: Work, opened: _Opened) -> None:
     try:
         parts = decode_content(opened.content)
     except WireError:
-        work.emit(Alert(AlertCode.UNKNOWN_CONTENT, opened.peer))
+        work.alert(AlertCode.UNKNOWN_CONTENT, opened.peer)
         return
+    profile: Profile | None = None
     for part in parts:
         match part:
             case Text():
                 _take_in_text(work, opened.peer, part)
             case Receipt():
                 receipts.take_in(work, opened.peer, part)
-            case Reset():
-                repair.take_in(work, opened.peer, part)
-                outgoing.seal_waiting(work, opened.peer)
+            case Opening():
+                # It counts once, when its set-up is taken up.
+                continue
             case Profile():
-                people.take_in_profile(work, opened.peer, part)
+                profile = part
+    if profile is not None:
+        people.take_in_profile(work, opened.peer, profile)
 
 
 def _take_in_text(work: Work, peer: Uid, text: Text) -> None:

@@ -34,6 +34,14 @@ class MarkRead:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkTheseRead:
+    """Just these messages were shown."""
+
+    conversation: ConversationId
+    messages: tuple[MessageId, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class SaveDraft:
     """Keep unsent text."""
 
@@ -211,6 +219,7 @@ Input = (
     SendText
     | Retry
     | MarkRead
+    | MarkTheseRead
     | SaveDraft
     | AddContact
     | Accept

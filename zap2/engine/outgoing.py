@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from zap2.crypto import Identity, OneTimePrekey, PrekeyBundle, SignedPrekeySet, initiate
 from zap2.engine import receipts, repair, sealing, states
 from zap2.engine.effects import (
-    Alert,
     AlertCode,
     ConversationUpdated,
     FetchKeys,
@@ -17,8 +18,11 @@ from zap2.engine.work import Work
 from zap2.errors import CryptoError, InvalidMessage, NotTrusted, PrekeyRefused, UnknownConversation, WireError
 from zap2.ids import ID_SIZE_B, ConversationId, MessageId, Uid, peer_of
 from zap2.vault import settings
-from zap2.vault.rows import MessageRow
+from zap2.vault.rows import ContactRow, MessageRow
 from zap2.wire.content import Text, check_text
+
+_ROOM_FOR_RECEIPTS_B: Final = 48_000
+"""Longer texts go without receipts, which follow a moment later."""
 
 
 def send_text(work: Work, command: SendText) -> None:
@@ -31,12 +35,7 @@ def send_text(work: Work, command: SendText) -> None:
     contact = work.contact(peer)
     if contact.state == "blocked":
         raise InvalidMessage("You blocked this person.", "Accept them again before you write to them.")
-    if contact.has_moved and contact.trust == "verified":
-        raise NotTrusted(
-            "The phone number of this verified contact belongs to another account now; nothing was sent.",
-            "Ask them over another channel whether they have a new device. To go on with the old one, accept the"
-            " contact again; for the new one, add the number anew.",
-        )
+    _check_not_moved(contact)
     if contact.state == "request":
         work.store.contacts.set_state(peer, "accepted")
         work.contact_changed(peer)
@@ -55,6 +54,7 @@ def retry(work: Work, command: Retry) -> None:
     if row.state != states.FAILED:
         return
     peer = peer_of(command.conversation)
+    _check_not_moved(work.contact(peer))
     sealing.promote(work, command.conversation, command.message, states.QUEUED)
     work.store.outbox.wait(peer, command.conversation, command.message)
     seal_waiting(work, peer)
@@ -73,8 +73,10 @@ def seal_waiting(work: Work, peer: Uid) -> None:
         message = work.store.messages.get(row.conversation, work.keys.uid, row.message)
         work.store.outbox.stop_waiting(row.number)
         if message is not None:
-            parts = [Text(message.id, message.sequence, message.sent_at_ms, message.text)]
-            sealing.seal(work, peer, [*parts, *receipts.take_owed(work, peer)], about=row)
+            text = Text(message.id, message.sequence, message.sent_at_ms, message.text)
+            has_room = len(message.text.encode()) <= _ROOM_FOR_RECEIPTS_B
+            owed = receipts.take_owed(work, peer) if has_room else []
+            sealing.seal(work, peer, [text, *owed], about=row)
     sealing.flush(work)
 
 
@@ -124,15 +126,15 @@ def use_keys(work: Work, fetched: KeysFetched) -> None:
             session = initiate(work.keys, bundle, now_s=work.now_s, rng=work.rng)
         except (CryptoError, WireError):
             work.memory.fetch_again_at_ms[peer] = work.now_ms + work.policy.fetch_again_after_fraud_ms
-            work.emit(Alert(AlertCode.FALSE_KEYS, peer))
+            work.alert(AlertCode.FALSE_KEYS, peer)
             return
         work.store.contacts.set_identity(peer, fetched.document, fetched.document_signature)
         work.store.contacts.raise_lowest_sid(peer, bundle.signed_set.sid)
-        reset = repair.reset_for(work, peer)
-        work.sessions.add(session, peer, work.now_ms, is_repair=is_repair)
+        replaces = repair.replaced_by_repair(work, peer) if is_repair else None
+        work.sessions.add(session, peer, work.now_ms, made_at_ms=work.now_ms, replaces=replaces)
         work.contact_changed(peer)
         if is_repair:
-            sealing.seal(work, peer, [reset])
+            sealing.seal(work, peer, [])
             repair.send_again(work, peer, from_sequence=repair.NOTHING_MISSING)
     seal_waiting(work, peer)
     sealing.flush(work)
@@ -156,6 +158,15 @@ def do_without_keys(work: Work, answer: KeysNotFetched) -> None:
     for row in work.store.outbox.waiting_for(peer):
         work.store.outbox.stop_waiting(row.number)
         sealing.promote(work, row.conversation, row.message, states.FAILED, sealing.ACCOUNT_GONE)
+
+
+def _check_not_moved(contact: ContactRow) -> None:
+    if contact.has_moved and contact.trust == "verified":
+        raise NotTrusted(
+            "The phone number of this verified contact belongs to another account now; nothing was sent.",
+            "Ask them over another channel whether they have a new device. To go on with the old one, accept the"
+            " contact again; for the new one, add the number anew.",
+        )
 
 
 def _write_note(work: Work, command: SendText) -> None:

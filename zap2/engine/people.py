@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from zap2.engine import receipts
-from zap2.engine.effects import Alert, AlertCode, ConversationUpdated, LookUpNumber
+from zap2.engine.effects import AlertCode, ConversationUpdated, LookUpNumber
 from zap2.engine.inputs import (
     Accept,
     AddContact,
     Block,
     MarkRead,
+    MarkTheseRead,
     NumberLookedUp,
     NumberNotLookedUp,
     Rename,
@@ -81,6 +82,14 @@ def mark_read(work: Work, command: MarkRead) -> None:
         work.emit(ConversationUpdated(command.conversation))
 
 
+def mark_these_read(work: Work, command: MarkTheseRead) -> None:
+    """Record that just these messages were shown, and owe their authors receipts."""
+    newly_read = work.store.messages.mark_these_read(command.conversation, command.messages)
+    if newly_read:
+        receipts.owe(work, peer_of(command.conversation), ReceiptKind.READ, newly_read)
+        work.emit(ConversationUpdated(command.conversation))
+
+
 def save_draft(work: Work, command: SaveDraft) -> None:
     """Keep unsent text with its conversation."""
     work.store.messages.save_draft(command.conversation, command.text)
@@ -93,9 +102,12 @@ def take_in_profile(work: Work, peer: Uid, profile: Profile) -> None:
     if profile.name != contact.profile_name:
         work.store.contacts.set_profile_name(peer, profile.name)
         work.contact_changed(peer)
-    if profile.number and profile.number not in (contact.number, contact.claimed_number):
+    limit = work.policy.claims_of_a_contact if contact.state == "accepted" else 1
+    is_new = profile.number and profile.number not in (contact.number, contact.claimed_number)
+    if is_new and contact.claim_count < limit:
+        work.store.contacts.count_claim(peer)
         work.store.contacts.claim_number(peer, profile.number)
-    check_claims(work)
+        check_claims(work)
 
 
 def check_claims(work: Work) -> None:
@@ -116,11 +128,15 @@ def settle_claim(work: Work, answer: NumberLookedUp) -> None:
     for contact in work.store.contacts.with_open_claim():
         if contact.claimed_number != answer.number:
             continue
-        if contact.uid == answer.uid:
+        holder = work.store.contacts.by_number(answer.number)
+        if holder is not None and holder.uid != contact.uid:
+            # The number stays where it was until the person adds it anew.
+            work.store.contacts.claim_number(contact.uid, None)
+        elif contact.uid == answer.uid:
             work.store.contacts.confirm_number(contact.uid, answer.number)
         else:
             work.store.contacts.claim_number(contact.uid, None)
-            work.emit(Alert(AlertCode.FALSE_NUMBER, contact.uid))
+            work.alert(AlertCode.FALSE_NUMBER, contact.uid)
         work.contact_changed(contact.uid)
 
 
@@ -147,7 +163,7 @@ def _notice_move(work: Work, number: str, uid: Uid | None) -> None:
     if holder is None or uid is None or holder.uid == uid or holder.has_moved:
         return
     work.store.contacts.set_moved(holder.uid, has_moved=True)
-    work.emit(Alert(AlertCode.NUMBER_MOVED, holder.uid))
+    work.alert(AlertCode.NUMBER_MOVED, holder.uid)
     work.contact_changed(holder.uid)
 
 

@@ -26,6 +26,12 @@ class Policy:
     repairs_an_hour: int = 1
     repairs_a_day: int = 5
     resend_for_ms: int = 7 * 86_400_000
-    resend_at_most: int = 1000
+    resend_at_most: int = 300
+    peer_repairs_an_hour: int = 3
+    open_requests: int = 200
+    claims_of_a_contact: int = 20
+    plausible_sids: int = 1000
+    plausible_oids: int = 1_000_000
+    plausible_sequences: int = 10_000
     gap_patience_ms: int = 600_000
     upkeep_every_ms: int = 3_600_000

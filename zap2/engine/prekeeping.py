@@ -22,6 +22,7 @@ from zap2.engine.work import MS_PER_S, Work
 from zap2.vault import settings
 
 _MAX_PAIRS_AT_ONCE: Final = 100
+_CLOCK_STEP_MS: Final = 3_600_000
 
 
 def open_link(work: Work, opened: LinkOpened) -> None:
@@ -29,13 +30,13 @@ def open_link(work: Work, opened: LinkOpened) -> None:
     work.memory.stock = opened.stock
     work.memory.published_sid = opened.highest_sid
     work.memory.publish_again_at_ms = 0
-    counters = work.store.settings
+    counters, policy = work.store.settings, work.policy
     is_older_copy = opened.acknowledged > counters.get_number(settings.HIGHEST_DELIVERY)
-    if opened.highest_sid > counters.get_number(settings.NEXT_SID):
+    if _is_ahead(opened.highest_sid, counters.get_number(settings.NEXT_SID), policy.plausible_sids):
         is_older_copy = True
         counters.raise_number(settings.NEXT_SID, opened.highest_sid)
         make_signed_set(work)
-    if opened.highest_oid > counters.get_number(settings.NEXT_OID):
+    if _is_ahead(opened.highest_oid, counters.get_number(settings.NEXT_OID), policy.plausible_oids):
         is_older_copy = True
         counters.raise_number(settings.NEXT_OID, opened.highest_oid)
     if is_older_copy:
@@ -97,10 +98,17 @@ def publish_later(work: Work, answer: KeysNotPublished) -> None:
     work.memory.publish_again_at_ms = work.now_ms + wait_ms
 
 
+def _is_ahead(published: int, own: int, plausible: int) -> bool:
+    """Say whether a younger copy of this vault published more; a jump that no copy makes is the other end's fault."""
+    return own < published <= own + plausible
+
+
 def _rotate(work: Work) -> None:
     signed_sets = work.store.prekeys.signed_sets()
     newest_age_ms = work.now_ms - signed_sets[0].created_at_ms if signed_sets else None
-    if newest_age_ms is None or newest_age_ms >= SIGNED_PREKEY_ROTATION_S * MS_PER_S:
+    is_due = newest_age_ms is None or newest_age_ms >= SIGNED_PREKEY_ROTATION_S * MS_PER_S
+    # A set from the future was made while the clock was wrong, and others refuse it.
+    if is_due or (newest_age_ms or 0) < -_CLOCK_STEP_MS:
         make_signed_set(work)
     for newer, row in pairwise(signed_sets):
         if work.now_ms - newer.created_at_ms >= SIGNED_PREKEY_KEPT_S * MS_PER_S:

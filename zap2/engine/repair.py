@@ -9,7 +9,7 @@ The state of the session with a contact, and what moves it:
     REPAIRED   ── a day passes ──▶ FINE
     BROKEN     ── the person asks, or the other side repairs ──▶ as above
 
-A repair is only ever a new set-up under the identity keys, whose first content says RESET. Bytes that nothing opens
+A repair is only ever a new set-up under the identity keys, whose messages say so (`Opening`). Bytes that nothing opens
 never begin one; at most one an hour and five a day are begun for a contact. Both sides then send again what the
 other one does not have, from the last seven days of history (docs/protocol.md, "Repair").
 """
@@ -18,11 +18,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from zap2.engine.effects import Alert, AlertCode
+from zap2.engine.effects import AlertCode
 from zap2.engine.inputs import Repair
 from zap2.engine.work import Work
 from zap2.ids import Uid, conversation_with
-from zap2.wire.content import Reset
+from zap2.wire.content import Opening
 
 FINE: Final = "fine"
 SUSPECT: Final = "suspect"
@@ -45,11 +45,14 @@ def ask(work: Work, command: Repair) -> None:
     _begin(work, command.uid)
 
 
-def suspect(work: Work, peer: Uid) -> None:
-    """Begin a repair because something authenticated shows that a session is out of step, within the limits."""
+def suspect(work: Work, peer: Uid) -> bool:
+    """Begin a repair because something authenticated shows that a session is out of step, within the limits.
+
+    Gives whether one is under way.
+    """
     contact = work.contact(peer)
     if contact.state != "accepted" or contact.session_state == REPAIRING:
-        return
+        return contact.session_state == REPAIRING
     count = work.store.contacts.count_repairs
     policy = work.policy
     is_within_limits = (
@@ -58,11 +61,13 @@ def suspect(work: Work, peer: Uid) -> None:
     )
     if is_within_limits:
         _begin(work, peer)
-    elif contact.session_state != SUSPECT:
+        return True
+    if contact.session_state != SUSPECT:
         is_broken = count(peer, work.now_ms - _DAY_MS) >= policy.repairs_a_day
         _enter(work, peer, BROKEN if is_broken else SUSPECT)
         if is_broken:
-            work.emit(Alert(AlertCode.BROKEN, peer))
+            work.alert(AlertCode.BROKEN, peer)
+    return False
 
 
 def is_wanted(work: Work, peer: Uid) -> bool:
@@ -74,12 +79,10 @@ def is_wanted(work: Work, peer: Uid) -> bool:
     return entry is None or not entry.is_repair or entry.session.is_confirmed
 
 
-def reset_for(work: Work, peer: Uid) -> Reset:
-    """Give what the first content of a repaired session says."""
+def replaced_by_repair(work: Work, peer: Uid) -> bytes:
+    """Give the id of the session whose place a repair takes, zeros for none."""
     entry = work.sessions.for_sending(peer)
-    old_session = _NO_SESSION if entry is None else entry.session.session_id
-    received = work.store.messages.first_missing(conversation_with(peer), peer)
-    return Reset(old_session, received)
+    return _NO_SESSION if entry is None else entry.session.session_id
 
 
 def confirm(work: Work, peer: Uid) -> None:
@@ -95,12 +98,18 @@ def give_up(work: Work, peer: Uid) -> None:
         _enter(work, peer, BROKEN)
 
 
-def take_in(work: Work, peer: Uid, reset: Reset) -> None:
-    """The other side repaired: send again what it does not have."""
-    work.store.contacts.skip_sequences(peer, reset.received)
-    send_again(work, peer, from_sequence=reset.received)
+def take_in(work: Work, peer: Uid, opening: Opening) -> None:
+    """The other side set a session up, and it is the one in use: send again what it does not have, within limits."""
     contact = work.contact(peer)
-    if contact.state == "accepted":
+    since_ms = work.now_ms - _HOUR_MS
+    if work.store.contacts.count_repairs(peer, since_ms, is_own=False) >= work.policy.peer_repairs_an_hour:
+        return
+    work.store.contacts.record_repair(peer, work.now_ms, is_own=False)
+    if opening.received <= contact.next_sequence + work.policy.plausible_sequences:
+        # A copy of this vault that is gone has used these numbers.
+        work.store.contacts.skip_sequences(peer, opening.received)
+    send_again(work, peer, from_sequence=opening.received)
+    if opening.replaces is not None and contact.state == "accepted":
         _finish(work, peer)
 
 
@@ -142,11 +151,16 @@ def ask_for_gaps(work: Work) -> None:
             continue
         work.store.contacts.set_gap_since(contact.uid, None)
         conversation = conversation_with(contact.uid)
-        missing = work.store.messages.first_missing(conversation, contact.uid)
-        is_open = missing <= work.store.messages.highest_sequence(conversation, contact.uid)
-        if is_open and missing > contact.gap_asked_for:
+        missing = work.store.messages.first_missing(conversation, contact.uid, above=contact.gap_asked_for)
+        if missing > work.store.messages.highest_sequence(conversation, contact.uid):
+            continue
+        if suspect(work, contact.uid):
             work.store.contacts.ask_for_gap(contact.uid, missing)
-            suspect(work, contact.uid)
+        elif contact.state == "accepted":
+            # Beyond the limits now: ask again when they allow it.
+            work.store.contacts.set_gap_since(contact.uid, work.now_ms)
+            again_at_ms = work.now_ms + work.policy.gap_patience_ms
+            work.memory.gaps_due_at_ms = min(work.memory.gaps_due_at_ms or again_at_ms, again_at_ms)
 
 
 def settle(work: Work) -> None:
@@ -154,26 +168,33 @@ def settle(work: Work) -> None:
     for peer in work.store.contacts.with_session_state(REPAIRED):
         if work.store.contacts.count_repairs(peer, work.now_ms - _DAY_MS) == 0:
             _enter(work, peer, FINE)
+    for peer in work.store.contacts.with_session_state(SUSPECT):
+        suspect(work, peer)
     work.store.contacts.forget_repairs_before(work.now_ms - _WEEK_MS)
 
 
 def distrust_all(work: Work) -> None:
     """Repair the sessions with everybody: this vault turned out to be an older copy of itself."""
     for contact in work.store.contacts.all():
-        if contact.state == "accepted":
-            _begin(work, contact.uid)
+        suspect(work, contact.uid)
 
 
 def renew_unanswered(work: Work) -> None:
-    """Set sessions up anew whose other side never answered for a day; once a week for a contact.
+    """Set sessions up anew on which something was sent a day ago and never confirmed; once a week for a contact.
 
-    Its prekeys may be lost there, by a restored backup for example, and then no set-up with them ever opens.
+    The other side may have lost the session, or the prekeys that it was set up with, by a restored backup for
+    example, and then nothing that is sent on it is ever read.
     """
-    a_week_ago_ms = work.now_ms - _WEEK_MS
     for entry in list(work.sessions.by_recency()):
-        is_unanswered = entry.session.is_initiator and not entry.session.is_confirmed
-        is_in_use = not entry.is_receive_only and work.now_ms - entry.created_at_ms >= _DAY_MS
-        if is_unanswered and is_in_use and not work.store.contacts.count_repairs(entry.peer, a_week_ago_ms):
+        if entry.is_receive_only or work.now_ms - entry.created_at_ms < _DAY_MS:
+            continue
+        is_unanswered = work.store.messages.has_unconfirmed(
+            conversation_with(entry.peer),
+            work.keys.uid,
+            from_ms=work.now_ms - work.policy.resend_for_ms,
+            to_ms=work.now_ms - _DAY_MS,
+        )
+        if is_unanswered and not work.store.contacts.count_repairs(entry.peer, work.now_ms - _WEEK_MS):
             suspect(work, entry.peer)
 
 
@@ -185,7 +206,7 @@ def _begin(work: Work, peer: Uid) -> None:
 
 def _finish(work: Work, peer: Uid) -> None:
     _enter(work, peer, REPAIRED)
-    work.emit(Alert(AlertCode.REPAIRED, peer))
+    work.alert(AlertCode.REPAIRED, peer)
 
 
 def _enter(work: Work, peer: Uid, state: str) -> None:

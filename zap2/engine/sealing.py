@@ -12,10 +12,10 @@ from zap2.engine import states
 from zap2.engine.effects import ConversationUpdated, MessageUpdated, SendEnvelope
 from zap2.engine.work import MS_PER_S, Work
 from zap2.errors import UnknownConversation
-from zap2.ids import ID_SIZE_B, ConversationId, EnvelopeId, MessageId, Uid
+from zap2.ids import ID_SIZE_B, ConversationId, EnvelopeId, MessageId, Uid, conversation_with
 from zap2.vault import settings
 from zap2.vault.rows import OutboxRow, WaitingRow
-from zap2.wire.content import Part, Profile, encode_content
+from zap2.wire.content import Opening, Part, Profile, encode_content
 
 ACCOUNT_GONE: Final = "account-gone"
 EXPIRED: Final = "expired"
@@ -30,6 +30,9 @@ def seal(work: Work, peer: Uid, parts: list[Part], about: WaitingRow | None = No
     if not work.contact(peer).is_profile_acknowledged:
         name = work.store.settings.get_text(settings.NAME)
         parts = [Profile(name, work.store.settings.get_text(settings.NUMBER)), *parts]
+    if entry.session.is_initiator and not entry.session.is_confirmed:
+        received = work.store.messages.first_missing(conversation_with(peer), peer)
+        parts = [Opening(entry.made_at_ms, entry.replaces, received), *parts]
     session, payload = entry.session.encrypt(encode_content(parts), rng=work.rng, now_s=work.now_s)
     work.sessions.advance(entry, session, work.now_ms)
     work.store.outbox.put(

@@ -4,8 +4,9 @@ With one person there is at most one session to send on, and at most one archive
 Three rules decide when a second session appears (docs/protocol.md, "Collision"):
 
 - both sides set up at once: both send on the session with the smaller id, whatever arrived first;
-- the same side sets up again: it has lost the earlier session, so the new one takes its place;
-- a repair takes the place of any session that is none, or that works, whoever set that up.
+- one side sets up twice: it has lost the earlier session, so the later one by its own clock counts, however late the
+  other one arrives;
+- a repair takes the place of a session that is none, or that works.
 
 The loser only receives, and is forgotten once nothing came on it for a while.
 """
@@ -28,10 +29,16 @@ class Entry:
     session: Session
     peer: Uid
     is_receive_only: bool
-    is_repair: bool
+    replaces: bytes | None
+    made_at_ms: int
     created_at_ms: int
     used_at_ms: int
     retired_at_ms: int | None
+
+    @property
+    def is_repair(self) -> bool:
+        """Whether this session was set up to take another one's place."""
+        return self.replaces is not None
 
 
 class SessionBook:
@@ -45,12 +52,14 @@ class SessionBook:
                 Session.decode(row.state),
                 row.peer,
                 row.is_receive_only,
-                row.is_repair,
+                row.replaces,
+                row.made_at_ms,
                 row.created_at_ms,
                 row.used_at_ms,
                 row.retired_at_ms,
             )
         self._staged: dict[bytes, Entry | None] = {}
+        self._by_setup = {e.session.setup_hash: session_id for session_id, e in self._entries.items()}
 
     def write(self) -> None:
         """Write staged changes to the store: call once, before the transaction is committed."""
@@ -64,7 +73,8 @@ class SessionBook:
                     entry.peer,
                     entry.session.encode(),
                     entry.is_receive_only,
-                    entry.is_repair,
+                    entry.replaces,
+                    entry.made_at_ms,
                     entry.created_at_ms,
                     entry.used_at_ms,
                     entry.retired_at_ms,
@@ -78,6 +88,7 @@ class SessionBook:
             self._entries.pop(session_id, None)
             if entry is not None:
                 self._entries[session_id] = entry
+                self._by_setup[entry.session.setup_hash] = session_id
         self._staged.clear()
 
     def rollback(self) -> None:
@@ -86,7 +97,12 @@ class SessionBook:
 
     def by_setup(self, setup_hash: bytes) -> Entry | None:
         """Give the session that a set-up made."""
-        return next((e for e in self.by_recency() if e.session.setup_hash == setup_hash), None)
+        session_id = self._by_setup.get(setup_hash)
+        if session_id is not None and session_id not in self._staged:
+            return self._entries.get(session_id)
+        return next(
+            (e for e in self._staged.values() if e is not None and e.session.setup_hash == setup_hash), None
+        )
 
     def by_recency(self) -> Iterator[Entry]:
         """Go through all sessions, the most recently used first."""
@@ -103,15 +119,21 @@ class SessionBook:
         """Keep the state after a message."""
         self._put(replace(entry, session=session, used_at_ms=now_ms))
 
-    def add(self, session: Session, peer: Uid, now_ms: int, *, is_repair: bool) -> None:
-        """Add a session that was just set up, by either side, and settle which one sends."""
+    def add(
+        self, session: Session, peer: Uid, now_ms: int, *, made_at_ms: int, replaces: bytes | None
+    ) -> bool:
+        """Add a session that was just set up, by either side, and settle which one sends; True if it is this one."""
         current = self.for_sending(peer)
-        is_loser = (
-            current is not None
-            and current.session.is_initiator != session.is_initiator
-            and not (is_repair and (current.session.is_confirmed or not current.is_repair))
-            and (current.is_repair > is_repair or current.session.session_id < session.session_id)
-        )
+        is_repair = replaces is not None
+        if current is None:
+            is_loser = False
+        elif current.session.is_initiator == session.is_initiator:
+            is_loser = made_at_ms < current.made_at_ms
+        elif current.is_repair == is_repair:
+            is_both_at_once = not (is_repair and current.session.is_confirmed)
+            is_loser = is_both_at_once and current.session.session_id < session.session_id
+        else:
+            is_loser = current.is_repair
         for archived in [e for e in self.by_recency() if e.peer == peer and e.is_receive_only]:
             self._remove(archived)
         if current is not None and not is_loser:
@@ -121,12 +143,14 @@ class SessionBook:
                 session,
                 peer,
                 is_receive_only=is_loser,
-                is_repair=is_repair,
+                replaces=replaces,
+                made_at_ms=made_at_ms,
                 created_at_ms=now_ms,
                 used_at_ms=now_ms,
                 retired_at_ms=now_ms if is_loser else None,
             )
         )
+        return not is_loser
 
     def forget_retired_before(self, at_ms: int) -> None:
         """Forget archived sessions on which nothing has come since a time."""

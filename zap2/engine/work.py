@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from zap2.crypto import IdentityKeys
-from zap2.engine.effects import ContactUpdated, ConversationUpdated, Effect
+from zap2.engine.effects import Alert, AlertCode, ContactUpdated, ConversationUpdated, Effect
 from zap2.engine.memory import Memory
 from zap2.engine.policy import Policy
 from zap2.engine.session_book import SessionBook
@@ -29,6 +29,17 @@ class Work:
     rng: RandomBytes = field(repr=False)
     now_ms: int
     effects: list[Effect] = field(default_factory=list)
+    places: list[tuple[bytes, bytes]] = field(default_factory=list, repr=False)
+
+    def has_seen_place(self, place_hash: bytes) -> bool:
+        """Say whether a header used its place before, in this step or an earlier one."""
+        is_of_this_step = any(place_hash == seen for seen, _ in self.places)
+        return is_of_this_step or self.store.sessions.has_seen_place(place_hash)
+
+    def write_places(self) -> None:
+        """Keep the places that this step used; the sessions must be written before."""
+        for place_hash, session_id in self.places:
+            self.store.sessions.remember_place(place_hash, session_id)
 
     @property
     def now_s(self) -> int:
@@ -40,6 +51,12 @@ class Work:
         if isinstance(effect, ConversationUpdated | ContactUpdated) and effect in self.effects:
             self.effects.remove(effect)
         self.effects.append(effect)
+
+    def alert(self, code: AlertCode, uid: Uid) -> None:
+        """Tell the person something about a contact; strangers and blocked people raise no alerts."""
+        contact = self.store.contacts.get(uid)
+        if contact is not None and contact.state == "accepted":
+            self.emit(Alert(code, uid))
 
     def contact(self, uid: Uid) -> ContactRow:
         """Give a contact.

@@ -11,7 +11,7 @@ from zap2.vault.sql import Connection, Row, Value
 _COLUMNS: Final = (
     "uid, state, trust, document, document_signature, own_name, profile_name, number, claimed_number, added_at_ms,"
     " lowest_sid, next_sequence, is_profile_acknowledged, session_state, has_moved,"
-    " gap_since_ms, gap_asked_for"
+    " claim_count, gap_since_ms, gap_asked_for"
 )
 
 
@@ -124,14 +124,26 @@ class ContactStore:
             "UPDATE contact SET next_sequence = max(next_sequence, ?) WHERE uid = ?", (next_sequence, uid)
         )
 
-    def record_repair(self, uid: Uid, at_ms: int) -> None:
-        """Remember that a repair was begun."""
-        self._connection.execute("INSERT INTO repair (peer, at_ms) VALUES (?, ?)", (uid, at_ms))
+    def record_repair(self, uid: Uid, at_ms: int, *, is_own: bool = True) -> None:
+        """Remember that a repair was begun, by this side or by the other one."""
+        self._connection.execute(
+            "INSERT INTO repair (peer, at_ms, is_own) VALUES (?, ?, ?)", (uid, at_ms, is_own)
+        )
 
-    def count_repairs(self, uid: Uid, since_ms: int) -> int:
-        """Count the repairs that were begun since a time."""
-        sql = "SELECT count(*) FROM repair WHERE peer = ? AND at_ms > ?"
-        return int(self._connection.execute(sql, (uid, since_ms)).fetchone()[0])
+    def count_repairs(self, uid: Uid, since_ms: int, *, is_own: bool = True) -> int:
+        """Count the repairs that one side began since a time."""
+        sql = "SELECT count(*) FROM repair WHERE peer = ? AND at_ms > ? AND is_own = ?"
+        return int(self._connection.execute(sql, (uid, since_ms, is_own)).fetchone()[0])
+
+    def count_requests(self) -> int:
+        """Count the strangers who have not been accepted."""
+        return int(
+            self._connection.execute("SELECT count(*) FROM contact WHERE state = 'request'").fetchone()[0]
+        )
+
+    def count_claim(self, uid: Uid) -> None:
+        """Count a claim of a number that the directory was asked about."""
+        self._connection.execute("UPDATE contact SET claim_count = claim_count + 1 WHERE uid = ?", (uid,))
 
     def forget_repairs_before(self, at_ms: int) -> None:
         """Forget repairs that no limit looks at any more."""
@@ -151,6 +163,6 @@ class ContactStore:
 
 
 def _contact(row: Row) -> ContactRow:
-    *fields, is_profile_acknowledged, session_state, has_moved, gap_since_ms, gap_asked_for = row
+    *fields, is_profile_acknowledged, session_state, has_moved, claim_count, gap_since_ms, gap_asked_for = row
     flags = (bool(is_profile_acknowledged), session_state, bool(has_moved))
-    return ContactRow(*(*fields, *flags, gap_since_ms, gap_asked_for))
+    return ContactRow(*(*fields, *flags, claim_count, gap_since_ms, gap_asked_for))

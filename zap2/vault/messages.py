@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from zap2.ids import ConversationId, MessageId, Uid
@@ -125,15 +126,18 @@ class MessageStore:
         ).fetchall()
         return [_message(row) for row in rows]
 
-    def first_missing(self, conversation: ConversationId, author: Uid) -> int:
-        """Give the sequence of the first message of an author that is not here, above the first one that is."""
+    def first_missing(self, conversation: ConversationId, author: Uid, *, above: int = -1) -> int:
+        """Give the lowest sequence above `above` of which an author's message is not here."""
+        if not self.has_sequence(conversation, author, above + 1):
+            return above + 1
         row = self._connection.execute(
-            "SELECT m.sequence + 1 FROM message m WHERE m.conversation = ? AND m.author = ? AND NOT EXISTS"
+            "SELECT m.sequence + 1 FROM message m WHERE m.conversation = ? AND m.author = ? AND m.sequence > ?"
+            " AND NOT EXISTS"
             " (SELECT 1 FROM message n WHERE n.conversation = m.conversation AND n.author = m.author"
             " AND n.sequence = m.sequence + 1) ORDER BY m.sequence LIMIT 1",
-            (conversation, author),
+            (conversation, author, above),
         ).fetchone()
-        return 0 if row is None else int(row[0])
+        return int(row[0])
 
     def sequence_before(self, conversation: ConversationId, author: Uid, sequence: int) -> int | None:
         """Give the highest sequence of an author's messages below `sequence`; None when there is none."""
@@ -165,6 +169,26 @@ class MessageStore:
             (conversation, author),
         ).fetchone()
         return int(row[0])
+
+    def has_unconfirmed(self, conversation: ConversationId, author: Uid, *, from_ms: int, to_ms: int) -> bool:
+        """Say whether an own message from between two times was sent and never confirmed by its reader."""
+        sql = (
+            "SELECT 1 FROM message WHERE conversation = ? AND author = ? AND state = 'sent'"
+            " AND sent_at_ms BETWEEN ? AND ? LIMIT 1"
+        )
+        return self._connection.execute(sql, (conversation, author, from_ms, to_ms)).fetchone() is not None
+
+    def mark_these_read(self, conversation: ConversationId, messages: Iterable[MessageId]) -> list[MessageId]:
+        """Mark messages as read and give those that this changed."""
+        newly_read = []
+        for message in messages:
+            changed = self._connection.execute(
+                "UPDATE message SET is_unread = 0 WHERE conversation = ? AND id = ? AND is_unread",
+                (conversation, message),
+            )
+            if changed.rowcount > 0:
+                newly_read.append(message)
+        return newly_read
 
     def to_send_again(
         self, conversation: ConversationId, author: Uid, *, from_sequence: int, since_ms: int, limit: int

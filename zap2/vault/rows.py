@@ -30,6 +30,7 @@ class ContactRow:
     is_profile_acknowledged: bool
     session_state: str
     has_moved: bool
+    claim_count: int
     gap_since_ms: int | None
     gap_asked_for: int
 
@@ -68,13 +69,18 @@ class MessageRow:
 
 @dataclass(frozen=True, slots=True)
 class SessionRow:
-    """One session with its encoded state. `retired_at_ms` is set once it only receives."""
+    """One session with its encoded state.
+
+    `replaces` is the session that a repair took the place of; `made_at_ms` the clock of the side that set it up;
+    `retired_at_ms` is set once it only receives.
+    """
 
     id: bytes
     peer: Uid
     state: bytes = field(repr=False)
     is_receive_only: bool
-    is_repair: bool
+    replaces: bytes | None
+    made_at_ms: int
     created_at_ms: int
     used_at_ms: int
     retired_at_ms: int | None

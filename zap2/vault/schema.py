@@ -31,6 +31,7 @@ CREATE TABLE contact (
     session_state           TEXT NOT NULL DEFAULT 'fine'
                             CHECK (session_state IN ('fine', 'suspect', 'repairing', 'repaired', 'broken')),
     has_moved               INTEGER NOT NULL DEFAULT 0,
+    claim_count             INTEGER NOT NULL DEFAULT 0,
     gap_since_ms            INTEGER,
     gap_asked_for           INTEGER NOT NULL DEFAULT -1
 ) STRICT, WITHOUT ROWID;
@@ -68,7 +69,8 @@ CREATE TABLE session (
     peer            BLOB NOT NULL,
     state           BLOB NOT NULL,
     is_receive_only INTEGER NOT NULL,
-    is_repair       INTEGER NOT NULL,
+    replaces        BLOB,
+    made_at_ms      INTEGER NOT NULL,
     created_at_ms   INTEGER NOT NULL,
     used_at_ms      INTEGER NOT NULL,
     retired_at_ms   INTEGER
@@ -76,10 +78,17 @@ CREATE TABLE session (
 CREATE INDEX session_by_peer ON session (peer);
 
 CREATE TABLE repair (
-    peer  BLOB NOT NULL,
-    at_ms INTEGER NOT NULL
+    peer   BLOB NOT NULL,
+    at_ms  INTEGER NOT NULL,
+    is_own INTEGER NOT NULL
 ) STRICT;
 CREATE INDEX repair_by_peer ON repair (peer, at_ms);
+
+CREATE TABLE seen_place (
+    hash    BLOB PRIMARY KEY,
+    session BLOB NOT NULL REFERENCES session (id) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX seen_place_by_session ON seen_place (session);
 
 CREATE TABLE signed_prekey (
     sid           INTEGER PRIMARY KEY,

@@ -7,7 +7,9 @@ from typing import Final
 from zap2.vault.rows import SessionRow
 from zap2.vault.sql import Connection, Row
 
-_COLUMNS: Final = "id, peer, state, is_receive_only, is_repair, created_at_ms, used_at_ms, retired_at_ms"
+_COLUMNS: Final = (
+    "id, peer, state, is_receive_only, replaces, made_at_ms, created_at_ms, used_at_ms, retired_at_ms"
+)
 
 
 class SessionStore:
@@ -24,7 +26,7 @@ class SessionStore:
     def put(self, session: SessionRow) -> None:
         """Add a session, or replace its state."""
         self._connection.execute(
-            f"INSERT INTO session ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
+            f"INSERT INTO session ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
             " ON CONFLICT (id) DO UPDATE SET state = excluded.state, is_receive_only = excluded.is_receive_only,"
             " used_at_ms = excluded.used_at_ms, retired_at_ms = excluded.retired_at_ms",
             (
@@ -32,7 +34,8 @@ class SessionStore:
                 session.peer,
                 session.state,
                 session.is_receive_only,
-                session.is_repair,
+                session.replaces,
+                session.made_at_ms,
                 session.created_at_ms,
                 session.used_at_ms,
                 session.retired_at_ms,
@@ -62,6 +65,18 @@ class SessionStore:
             == 1
         )
 
+    def remember_place(self, place_hash: bytes, session: bytes) -> None:
+        """Remember that a place of a session was used, for as long as the session is kept."""
+        self._connection.execute(
+            "INSERT INTO seen_place (hash, session) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING",
+            (place_hash, session),
+        )
+
+    def has_seen_place(self, place_hash: bytes) -> bool:
+        """Say whether this very header used its place before."""
+        sql = "SELECT 1 FROM seen_place WHERE hash = ?"
+        return self._connection.execute(sql, (place_hash,)).fetchone() is not None
+
     def has_seen_envelope(self, payload_hash: bytes) -> bool:
         """Say whether a payload was processed before."""
         sql = "SELECT 1 FROM seen_envelope WHERE hash = ?"
@@ -73,5 +88,5 @@ class SessionStore:
 
 
 def _session(row: Row) -> SessionRow:
-    session, peer, state, is_receive_only, is_repair, *times = row
-    return SessionRow(session, peer, state, bool(is_receive_only), bool(is_repair), *times)
+    session, peer, state, is_receive_only, *fields = row
+    return SessionRow(session, peer, state, bool(is_receive_only), *fields)

@@ -73,18 +73,20 @@ class Profile(_Part, frozen=True, tag=3):
         return "Profile()"
 
 
-class Reset(_Part, frozen=True, tag=4):
-    """The session of this content takes the place of `session`, which its sender cannot use any more.
+class Opening(_Part, frozen=True, tag=4):
+    """What the side that set a session up says of it, in every message until the other side has answered.
 
-    `received` is the sequence of the first of the reader's texts that the sender is missing: it, and what follows,
-    should be sent again.
+    `made_at_ms` is the sender's clock at the set-up: of two set-ups by one side, the later one counts. A repair names
+    the session that it replaces in `replaces` (zeros when the sender knows of none); None for an ordinary set-up.
+    `received` is the sequence of the first of the reader's texts that the sender is missing.
     """
 
-    session: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)]
+    made_at_ms: _AtMs
+    replaces: Annotated[bytes, msgspec.Meta(min_length=32, max_length=32)] | None
     received: _Sequence
 
 
-Part = Text | Receipt | Profile | Reset
+Part = Text | Receipt | Profile | Opening
 _Parts = Annotated[tuple[Part, ...], msgspec.Meta(min_length=1, max_length=MAX_PARTS)]
 
 _encoder = msgspec.msgpack.Encoder()

@@ -140,15 +140,31 @@ def test_what_a_blocked_person_sends_is_not_stored_and_not_confirmed() -> None:
 def test_a_number_that_somebody_claims_falsely_is_not_shown_as_theirs() -> None:
     world = Quiet(people=3)
     ann, ben, carl = world.people.values()
+    world.befriend()
     with ann.store.transaction():
         ann.store.settings.put_text("number", carl.number)
-    world.give(ann, inputs.AddContact(ben.uid, ben.number))
     world.say(ann, ben, "I am Carl")
     world.settle()
     contact = ben.store.contacts.get(ann.uid)
     assert contact is not None
-    assert contact.number is None
+    assert contact.number == ann.number
     assert AlertCode.FALSE_NUMBER in [alert.code for alert in ben.alerts]
+
+
+def test_a_stranger_costs_one_look_up_and_raises_no_alert() -> None:
+    """Somebody who was not accepted claims number after number: the directory is asked once, nobody is alarmed."""
+    world = Quiet(people=3)
+    ann, ben, _ = world.people.values()
+    world.give(ann, inputs.AddContact(ben.uid, ben.number))
+    for number in range(10):
+        with ann.store.transaction():
+            ann.store.settings.put_text("number", f"+49151123450{number:02d}")
+        world.say(ann, ben, f"claim {number}")
+        world.settle(2)
+    contact = ben.store.contacts.get(ann.uid)
+    assert contact is not None
+    assert contact.claim_count == 1
+    assert ben.alerts == []
 
 
 def test_a_number_that_moves_away_from_a_verified_contact_is_not_followed() -> None:
