@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Any
 
 from tests.kit.engines import empty_database
 from zap2.server.datadir import claim
-from zap2.server.keys import HASHING_FILE, IDENTITY_FILE
+from zap2.server.keys import HASHING_FILE, IDENTITY_FILE, load_keys
 from zap2.server.options import RelayOptions
 from zap2.server.relay import Relay
 
@@ -33,8 +32,6 @@ def share_keys(folder: Path, count: int) -> list[Path]:
     folders = [folder / f"relay{number}" for number in range(count)]
     for data_dir in folders:
         claim(data_dir).release()
-    from zap2.server.keys import load_keys
-
     load_keys(folders[0], lambda size_b: bytes(range(size_b)))
     for data_dir in folders[1:]:
         for name in (IDENTITY_FILE, HASHING_FILE):
@@ -63,12 +60,3 @@ async def relay_cluster(
             )
             relays.append(await stack.enter_async_context(Relay(chosen)))
         yield Cluster(relays)
-
-
-async def until(is_so: Callable[[], bool]) -> None:
-    """Wait for a condition."""
-    for _ in range(4_000):
-        if is_so():
-            return
-        await asyncio.sleep(0.005)
-    raise TimeoutError

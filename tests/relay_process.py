@@ -17,7 +17,9 @@ import sys
 from pathlib import Path
 from zap2.server.options import RelayOptions
 from zap2.server.serve import run
-raise SystemExit(run(RelayOptions(port=int(sys.argv[1]), data_dir=Path(sys.argv[2]), verify=sys.argv[3])))
+port, data, verify, store, tokens = sys.argv[1:]
+options = RelayOptions(port=int(port), data_dir=Path(data), verify=verify, store=store, tokens=tokens)
+raise SystemExit(run(options))
 """
 
 
@@ -58,7 +60,9 @@ class RelayProcess:
 
 
 @asynccontextmanager
-async def relay_process(data_dir: Path, verify: str = "none", port: int = 0) -> AsyncIterator[RelayProcess]:
+async def relay_process(
+    data_dir: Path, verify: str = "none", port: int = 0, store: str = "sqlite", tokens: str = "store"
+) -> AsyncIterator[RelayProcess]:
     """Run a relay on a free port; kill it in the end if the test has not."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -67,6 +71,8 @@ async def relay_process(data_dir: Path, verify: str = "none", port: int = 0) -> 
         str(port),
         str(data_dir),
         verify,
+        store,
+        tokens,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

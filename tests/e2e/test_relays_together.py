@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
+from websockets.exceptions import ConnectionClosed
 
-from tests.kit.engines import new_database, redis_url, start_postgres, start_redis
+from tests.kit.engines import empty_database, new_database, redis_url, start_postgres, start_redis
 from tests.relay_client import NUMBERS, FrameClient, Person, connected, logged_in, new_person
-from tests.relay_cluster import relay_cluster
+from tests.relay_cluster import relay_cluster, share_keys
+from tests.relay_process import relay_process
 from zap2.errors import UsageError
 from zap2.server.limits import Limits, Rate
 from zap2.server.options import RelayOptions
@@ -163,6 +165,44 @@ async def test_postgresql_may_restart_and_nothing_acknowledged_is_lost(tmp_path:
         assert [d.envelope_id for d in got] == names
         assert safe == set(names)
     server.stop()
+
+
+async def test_one_relay_is_killed_in_mid_traffic_and_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
+    """Its clients go on at the other one, with what they had no answer for; a token of the dead relay is good there."""
+    store, tokens = empty_database(), redis_url()
+    folders = share_keys(tmp_path, 2)
+    async with (
+        relay_process(folders[0], store=store, tokens=tokens) as dying,
+        relay_process(folders[1], store=store, tokens=tokens) as staying,
+    ):
+        alice, bob = await new_person(dying.port, NUMBERS[0]), await new_person(dying.port, NUMBERS[1])
+        names = [os.urandom(16) for _ in range(80)]
+        safe: set[bytes] = set()
+
+        async def send(port: int, some: list[bytes]) -> None:
+            async with connected(port) as client:
+                if alice.token:
+                    await client.get(f.LoggedIn, lambda rid: f.Resume(rid, alice.token))
+                else:
+                    await client.log_in(alice)
+                for name in some:
+                    if isinstance(await client.mail_to(bob, envelope_id=name), f.Sent):
+                        safe.add(name)
+                        if len(safe) == 30:
+                            await dying.kill()
+
+        async with logged_in(staying.port, bob) as receiver:
+            with pytest.raises((ConnectionError, ConnectionClosed)):
+                await send(dying.port, names)
+            assert 30 <= len(safe) < len(names)
+            await send(staying.port, [name for name in names if name not in safe])
+            got: list[f.Deliver] = []
+            while len(got) < len(names):
+                got.append(await receiver.next_mail())
+                await receiver.send(f.Ack((got[-1].seq,)))
+        assert safe == set(names)
+        assert [d.envelope_id for d in got] == names
+        assert staying.process.returncode is None
 
 
 async def test_a_relay_with_other_keys_is_refused(tmp_path: Path) -> None:
