@@ -7,6 +7,7 @@ keys nor counters. Opening one authenticates the counters before any key is deri
 from __future__ import annotations
 
 import struct
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
@@ -41,13 +42,21 @@ def seal_header(key: AESGCM, nonce: bytes, header: Header, transcript_hash: byte
     return MESSAGE_TYPE + nonce + key.encrypt(nonce, _FIELDS.pack(*header), transcript_hash)
 
 
-def open_header(key: AESGCM, sealed: bytes, transcript_hash: bytes) -> Header | None:
-    """Decrypt 73 bytes, or give None where the key is another chain's."""
-    try:
-        fields = key.decrypt(sealed[1:_NONCE_END], sealed[_NONCE_END:], transcript_hash)
-    except InvalidTag:
-        return None
-    return Header._make(_FIELDS.unpack(fields))
+def open_header(
+    keys: Mapping[bytes, AESGCM], sealed: bytes, transcript_hash: bytes
+) -> tuple[bytes, Header] | None:
+    """Try some header keys on 73 bytes; gives the one that opens them, raw, and the header, or None.
+
+    This loop runs over all keys of all sessions for each envelope, so it does nothing twice.
+    """
+    nonce, encrypted = sealed[1:_NONCE_END], sealed[_NONCE_END:]
+    for raw, key in keys.items():
+        try:
+            fields = key.decrypt(nonce, encrypted, transcript_hash)
+        except InvalidTag:
+            continue
+        return raw, Header._make(_FIELDS.unpack(fields))
+    return None
 
 
 def nonce_of(sealed: bytes) -> bytes:

@@ -228,14 +228,10 @@ class Session:
     def _open_header(self, payload: bytes) -> tuple[bytes, Header] | None:
         if payload[:1] != MESSAGE_TYPE or len(payload) < SEALED_HEADER_B:
             return None
-        sealed, transcript_hash = payload[:SEALED_HEADER_B], self._state.origin.transcript_hash
         if self._receiving_keys is None:
             self._receiving_keys = _receiving_keys(self._state.ratchet, None)
-        for raw, key in self._receiving_keys.items():
-            header = open_header(key, sealed, transcript_hash)
-            if header is not None:
-                return raw, header
-        return None
+        sealed = payload[:SEALED_HEADER_B]
+        return open_header(self._receiving_keys, sealed, self._state.origin.transcript_hash)
 
     def __repr__(self) -> str:
         return f"Session({self.session_id.hex()[:8]}, is_confirmed={self.is_confirmed})"
