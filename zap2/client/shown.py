@@ -81,6 +81,8 @@ class MessageView:
 
     `position` orders a conversation and is unique in it. `state` is None for messages of others. `missing_before`
     says how many messages of the same author, before this one, have not arrived; they appear in place if they do.
+    `pq_epoch` counts the post-quantum epochs that the chain of this message stands on, None where it is not encrypted
+    (yet).
     """
 
     conversation: ConversationId
@@ -95,6 +97,7 @@ class MessageView:
     state: MessageState | None
     failure: str | None = None
     missing_before: int = 0
+    pq_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

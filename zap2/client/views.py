@@ -184,6 +184,7 @@ class Views:
             received_at_ms=row.received_at_ms,
             state=_state(row.state),
             failure=failure_words(row.failure),
+            pq_epoch=row.pq_epoch,
             missing_before=0 if row.is_mine else self._missing_before(row),
         )
 

@@ -45,7 +45,8 @@ _ALERTS: Final[dict[AlertCode, tuple[NoticeLevel, str]]] = {
     ),
     AlertCode.BROKEN: (
         NoticeLevel.WARNING,
-        "The session with {title} broke too often today. Ask {title} for their state, then repair it by hand.",
+        "The session with {title} broke too often today and is left alone now. Ask {title} whether their device is well,"
+        " then set the session up anew from the contact screen.",
     ),
     AlertCode.UNKNOWN_CONTENT: (
         NoticeLevel.WARNING,

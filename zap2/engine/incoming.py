@@ -41,6 +41,7 @@ from zap2.wire.content import Opening, Profile, Receipt, ReceiptKind, Text, deco
 class _Opened:
     peer: Uid
     content: bytes
+    pq_epoch: int
 
 
 def receive(work: Work, arrived: EnvelopesArrived) -> None:
@@ -83,7 +84,7 @@ def _open(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
             _remember_place(work, session, envelope.payload)
             if entry.is_repair:
                 repair.confirm(work, entry.peer)
-            return _Opened(entry.peer, content)
+            return _Opened(entry.peer, content, session.pq_epoch.receiving)
     raise AuthenticationFailed
 
 
@@ -101,7 +102,7 @@ def _open_setup(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
         session, content = known.session.decrypt(setup.message, now_s=work.now_s)
         work.sessions.advance(known, session, work.now_ms)
         _remember_place(work, session, setup.message)
-        return _Opened(peer, content)
+        return _Opened(peer, content, session.pq_epoch.receiving)
     if contact is None and work.store.contacts.count_requests() >= work.policy.open_requests:
         # So many strangers wait already that one more only serves to flood.
         raise AuthenticationFailed
@@ -124,7 +125,7 @@ def _open_setup(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
     if is_in_use and opening is not None:
         repair.take_in(work, peer, opening)
     outgoing.seal_waiting(work, peer)
-    return _Opened(peer, content)
+    return _Opened(peer, content, session.pq_epoch.receiving)
 
 
 def _accept(work: Work, setup: Setup, signed: SignedPrekeySecrets) -> tuple[Session, bytes]:
@@ -183,7 +184,7 @@ def _take_in(work: Work, opened: _Opened) -> None:
     for part in parts:
         match part:
             case Text():
-                _take_in_text(work, opened.peer, part)
+                _take_in_text(work, opened, part)
             case Receipt():
                 receipts.take_in(work, opened.peer, part)
             case Opening():
@@ -195,7 +196,8 @@ def _take_in(work: Work, opened: _Opened) -> None:
         people.take_in_profile(work, opened.peer, profile)
 
 
-def _take_in_text(work: Work, peer: Uid, text: Text) -> None:
+def _take_in_text(work: Work, opened: _Opened, text: Text) -> None:
+    peer = opened.peer
     conversation = conversation_with(peer)
     stored = work.store.messages.add(
         MessageRow(
@@ -211,6 +213,7 @@ def _take_in_text(work: Work, peer: Uid, text: Text) -> None:
             state=None,
             failure=None,
             text=text.text,
+            pq_epoch=opened.pq_epoch,
         )
     )
     # A message that is here already was sent again because its receipt got lost: it is owed one more.

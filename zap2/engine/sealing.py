@@ -35,6 +35,9 @@ def seal(work: Work, peer: Uid, parts: list[Part], about: WaitingRow | None = No
         parts = [Opening(entry.made_at_ms, entry.replaces, received), *parts]
     session, payload = entry.session.encrypt(encode_content(parts), rng=work.rng, now_s=work.now_s)
     work.sessions.advance(entry, session, work.now_ms)
+    if about is not None:
+        epoch = session.pq_epoch.sending
+        work.store.messages.set_pq_epoch(about.conversation, work.keys.uid, about.message, epoch)
     work.store.outbox.put(
         EnvelopeId(work.rng(ID_SIZE_B)),
         peer,

@@ -14,7 +14,8 @@ SPACING: Final = 1 << 20
 
 _COLUMNS: Final = (
     "conversation, position, id, author, is_mine, is_unread, sequence, sent_at_ms, received_at_ms, state,"
-    " failure, text"
+    " failure, text,"
+    " pq_epoch"
 )
 _LIST: Final = """
 SELECT c.id, c.peer, c.active_at_ms, c.draft,
@@ -79,7 +80,7 @@ class MessageStore:
             return None
         position = self._place(message)
         self._connection.execute(
-            f"INSERT INTO message ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO message ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 message.conversation,
                 position,
@@ -93,6 +94,7 @@ class MessageStore:
                 message.state,
                 message.failure,
                 message.text,
+                message.pq_epoch,
             ),
         )
         self._connection.execute(
@@ -200,6 +202,13 @@ class MessageStore:
             (conversation, author, since_ms, from_sequence, limit),
         )
         return [MessageId(row[0]) for row in rows]
+
+    def set_pq_epoch(self, conversation: ConversationId, author: Uid, message: MessageId, epoch: int) -> None:
+        """Record the post-quantum epoch of the chain that carries a message."""
+        self._connection.execute(
+            "UPDATE message SET pq_epoch = ? WHERE conversation = ? AND author = ? AND id = ?",
+            (epoch, conversation, author, message),
+        )
 
     def set_state(
         self,

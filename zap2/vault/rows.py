@@ -51,7 +51,10 @@ class ConversationRow:
 
 @dataclass(frozen=True, slots=True)
 class MessageRow:
-    """One message; `text` is as it came, not sanitised."""
+    """One message; `text` is as it came, not sanitised.
+
+    `pq_epoch` is the post-quantum epoch of the chain that carried it, None until it was encrypted, and for notes.
+    """
 
     conversation: ConversationId
     position: int
@@ -65,6 +68,7 @@ class MessageRow:
     state: str | None
     failure: str | None
     text: str = field(repr=False)
+    pq_epoch: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -58,6 +58,7 @@ CREATE TABLE message (
     state          TEXT CHECK (state IN ('queued', 'sent', 'delivered', 'read', 'failed')),
     failure        TEXT,
     text           TEXT NOT NULL,
+    pq_epoch       INTEGER,
     UNIQUE (conversation, position),
     UNIQUE (conversation, author, id)
 ) STRICT;

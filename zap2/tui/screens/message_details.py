@@ -38,6 +38,8 @@ class MessageDetails(Dialog[str]):
             facts.append(("State", f"{state_label(message.state)}: {STATE_MEANINGS[message.state]}"))
         if message.failure:
             facts.append(("Because", message.failure))
+        if message.pq_epoch is not None:
+            facts.append(("Encrypted", _encryption_words(message.pq_epoch)))
         facts.append(("Id", format_message_id(message.id)))
         with VerticalScroll(classes="dialog", can_focus=False):
             yield Static("Message", classes="dialog-title")
@@ -53,3 +55,15 @@ class MessageDetails(Dialog[str]):
         """Close with what is wanted."""
         event.stop()
         self.dismiss(None if event.button.id == "close" else event.button.id)
+
+
+def _encryption_words(pq_epoch: int) -> str:
+    if pq_epoch == 0:
+        return "with a key of its own; post-quantum since the set-up, not renewed since"
+    return f"with a key of its own; post-quantum, renewed for the {_ordinal(pq_epoch)} time"
+
+
+def _ordinal(number: int) -> str:
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    is_teen = 10 < number % 100 < 14
+    return f"{number}{'th' if is_teen else endings.get(number % 10, 'th')}"
