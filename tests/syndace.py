@@ -134,7 +134,8 @@ def parameters(aead: type[their_aead.AEAD], root_kdf: type[their_kdf.KDF]) -> di
 class Zap2Peer:
     """Their ratchet speaking Zap2's wire format: header encryption, nonce in the message key, padding.
 
-    Written from the specification alone, with none of Zap2's code.
+    Written from the specification alone, with none of Zap2's code. It passes over the records of the post-quantum
+    ratchet, so that a session with it stays at epoch 0.
     """
 
     def __init__(self, shared: bytes, transcript_hash: bytes, first: bytes, second: bytes) -> None:
@@ -234,8 +235,8 @@ class Zap2Peer:
             )
         else:
             frame = finish(self._ratchet.decrypt_message(message, self._transcript_hash))
-        length = int.from_bytes(frame[:4], "big")
-        assert not any(frame[6 + length :])
+        length, record = int.from_bytes(frame[:4], "big"), int.from_bytes(frame[4:6], "big")
+        assert not any(frame[6 + length + record :])
         content: bytes = frame[6 : 6 + length]
         return content
 

@@ -24,7 +24,7 @@ from tests.syndace import (
     finish,
     parameters,
 )
-from zap2.crypto import Session
+from zap2.crypto import Session, pq_ratchet
 from zap2.crypto.header import Header
 from zap2.crypto.pqxdh import agree_initiator, agree_responder
 from zap2.crypto.primitives import X25519KeyPair
@@ -108,7 +108,9 @@ def test_session_talks_to_their_ratchet_on_the_wire(we_begin: bool) -> None:
                 root_key=root_key, peer_header_key=first, next_header_key=second, own=prekey
             )
             theirs.begin_as_initiator(prekey.public)
-        ours = _Zap2Session(Session(new_state(origin, state, None, None)), seed)
+        ours = _Zap2Session(
+            Session(new_state(origin, state, None, pq_ratchet.start(is_initiator=we_begin))), seed
+        )
 
         if we_begin:
             read += _converse(seed, (ours.send, theirs.encrypt), (ours.receive, theirs.decrypt))

@@ -23,7 +23,7 @@ from zap2.crypto.prekeys import (
 )
 from zap2.crypto.safety_number import SafetyNumber, safety_number
 from zap2.crypto.sealed import MAX_CONTENT_B, Setup, is_sealed_setup, open_setup
-from zap2.crypto.session import Session
+from zap2.crypto.session import PqEpochs, Session
 from zap2.crypto.setup import accept, initiate
 
 __all__ = [
@@ -38,6 +38,7 @@ __all__ = [
     "IdentityKeys",
     "OneTimePrekey",
     "OneTimePrekeySecrets",
+    "PqEpochs",
     "PrekeyBundle",
     "SafetyNumber",
     "Session",
