@@ -1,0 +1,154 @@
+"""Delivery over one connection, on a real store: order, window, and what is read ahead of it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.contract.relay_stores import NOW_MS, deposit, envelope, register
+from zap2.server.mailbox import Delivery
+from zap2.server.store.port import Deposited, Envelope
+from zap2.server.store.sqlite import SqliteStore
+from zap2.wire.frames import Deliver, Frame
+
+
+class _Outlet:
+    """A peer that reads when it is told to."""
+
+    def __init__(self) -> None:
+        self.is_writable = True
+        self.sent: list[Deliver] = []
+
+    def send(self, frame: Frame) -> None:
+        assert isinstance(frame, Deliver)
+        self.sent.append(frame)
+
+    @property
+    def names(self) -> list[int]:
+        return [frame.envelope_id[0] for frame in self.sent]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
+    store = SqliteStore(tmp_path / "db", window_s=0)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def _settled(store: SqliteStore) -> None:
+    """Wait until the store has answered all reads, and the reads that those led to."""
+    for _ in range(4):
+        await store.is_registered(b"?" * 32)
+
+
+def _delivery(outlet: _Outlet, store: SqliteStore, mailbox: int, window: int = 4) -> Delivery:
+    return Delivery(outlet, store, mailbox, window, lambda: NOW_MS)
+
+
+async def test_the_window_bounds_what_is_in_flight_and_acks_bring_the_rest_in_order(
+    store: SqliteStore,
+) -> None:
+    mailbox = await register(store, 1)
+    for name in range(30):
+        await deposit(store, envelope(name))
+    outlet = _Outlet()
+    delivery = _delivery(outlet, store, mailbox)
+    delivery.pump()
+    acknowledged = 0
+    while acknowledged < 30:
+        await _settled(store)
+        in_flight = outlet.sent[acknowledged:]
+        assert 1 <= len(in_flight) <= 4
+        taken = in_flight[: 1 + acknowledged % 4]
+        delivery.acknowledged([frame.seq for frame in taken])
+        acknowledged += len(taken)
+    assert outlet.names == list(range(30))
+
+
+async def test_a_window_is_ahead_so_that_an_ack_is_followed_without_waiting_for_the_disk(
+    store: SqliteStore,
+) -> None:
+    mailbox = await register(store, 1)
+    for name in range(8):
+        await deposit(store, envelope(name))
+    outlet = _Outlet()
+    delivery = _delivery(outlet, store, mailbox)
+    delivery.pump()
+    await _settled(store)
+    assert outlet.names == [0, 1, 2, 3]
+    delivery.acknowledged([frame.seq for frame in outlet.sent])
+    assert outlet.names == list(range(8))
+
+
+async def test_what_arrives_while_the_window_is_full_waits_and_keeps_its_place(store: SqliteStore) -> None:
+    """Also when so much arrives that it has to be read from the store again."""
+    mailbox = await register(store, 1)
+    outlet = _Outlet()
+    delivery = _delivery(outlet, store, mailbox)
+    delivery.pump()
+    await _settled(store)
+    for name in range(20):
+        result = await deposit(store, envelope(name))
+        assert isinstance(result, Deposited)
+        assert isinstance(result.envelope, Envelope)
+        delivery.arrived(result.envelope)
+    assert outlet.names == [0, 1, 2, 3]
+    acknowledged = 0
+    while acknowledged < 20:
+        await _settled(store)
+        (first, *_) = outlet.sent[acknowledged:]
+        delivery.acknowledged([first.seq])
+        acknowledged += 1
+    assert outlet.names == list(range(20))
+
+
+async def test_a_peer_that_does_not_read_gets_nothing_until_it_does(store: SqliteStore) -> None:
+    mailbox = await register(store, 1)
+    outlet = _Outlet()
+    delivery = _delivery(outlet, store, mailbox)
+    delivery.pump()
+    await _settled(store)
+    outlet.is_writable = False
+    for name in range(3):
+        result = await deposit(store, envelope(name))
+        assert isinstance(result, Deposited)
+        assert result.envelope is not None
+        delivery.arrived(result.envelope)
+    assert outlet.sent == []
+    outlet.is_writable = True
+    delivery.pump()
+    await _settled(store)
+    assert outlet.names == [0, 1, 2]
+
+
+async def test_after_its_end_nothing_is_delivered(store: SqliteStore) -> None:
+    mailbox = await register(store, 1)
+    await deposit(store, envelope(1))
+    outlet = _Outlet()
+    delivery = _delivery(outlet, store, mailbox)
+    delivery.pump()
+    delivery.end()
+    await asyncio.sleep(0)
+    await _settled(store)
+    assert outlet.sent == []
+
+
+async def test_a_shared_store_is_read_again_when_a_seq_is_missing_in_between(store: SqliteStore) -> None:
+    """Another relay has put it there: to deliver what is known here first would break the order."""
+    mailbox = await register(store, 1)
+    outlet = _Outlet()
+    delivery = Delivery(outlet, store, mailbox, 4, lambda: NOW_MS, True)
+    delivery.pump()
+    await _settled(store)
+    await deposit(store, envelope(1))  # nobody tells this relay
+    second = await deposit(store, envelope(2))
+    assert isinstance(second, Deposited)
+    assert second.envelope is not None
+    delivery.arrived(second.envelope)
+    assert outlet.sent == []
+    await _settled(store)
+    assert outlet.names == [1, 2]
