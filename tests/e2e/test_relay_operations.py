@@ -244,6 +244,7 @@ async def test_a_backup_of_a_running_relay_restores_to_the_same_relay(tmp_path: 
             for name in (b"1" * 16, b"2" * 16):
                 await client.mail_to(bob, envelope_id=name)
             assert await asyncio.to_thread(back_up, data, file) > 10_000
+            token = ada.token
             # More than a restart skips anyway.
             await asyncio.gather(*(client.mail_to(bob, bytes(512)) for _ in range(1_100)))
     with contextlib.closing(sqlite3.connect(data / "relay.sqlite3")) as db:
@@ -255,7 +256,7 @@ async def test_a_backup_of_a_running_relay_restores_to_the_same_relay(tmp_path: 
         async with logged_in(host.port, ada) as client:
             await client.mail_to(bob, envelope_id=b"4" * 16)
         async with connected(host.port) as client:
-            error = await client.refused(lambda rid: f.Resume(rid, bob.token))
+            error = await client.refused(lambda rid: f.Resume(rid, token))
             assert error.code == ErrorCode.TOKEN_UNKNOWN
             await client.log_in(bob)
             mail = [await client.next_mail() for _ in range(3)]
