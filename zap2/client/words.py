@@ -28,7 +28,7 @@ _ALERTS: Final[dict[AlertCode, tuple[NoticeLevel, str]]] = {
     AlertCode.NUMBER_MOVED: (
         NoticeLevel.SECURITY,
         "The phone number of {title} belongs to another account now: a new device, or somebody else. Compare safety"
-        " numbers before you trust it; if you had verified {title}, nothing is sent until you accept.",
+        " numbers before you trust it; if you verified {title}, nothing is sent until you accept.",
     ),
     AlertCode.GAP: (
         NoticeLevel.WARNING,
@@ -45,8 +45,8 @@ _ALERTS: Final[dict[AlertCode, tuple[NoticeLevel, str]]] = {
     ),
     AlertCode.BROKEN: (
         NoticeLevel.WARNING,
-        "The session with {title} broke too often today and is left alone now. Ask {title} whether their device is well,"
-        " then set the session up anew from the contact screen.",
+        "The session with {title} broke too often today and is left alone now. Ask {title} whether their device is"
+        " well, then set the session up anew from the contact screen.",
     ),
     AlertCode.UNKNOWN_CONTENT: (
         NoticeLevel.WARNING,
