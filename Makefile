@@ -2,7 +2,7 @@
 PYTHON := $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 BIN := $(dir $(PYTHON))
 
-.PHONY: help check test sim fuzz snapshots bench screenshots check-caddy check-image serve-two clean
+.PHONY: help check test sim fuzz snapshots bench bench-relay relay-kills screenshots check-caddy check-image serve-two clean
 
 help:         ## list these targets
 	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/: +## /\t/' | expand -t 14
@@ -28,6 +28,12 @@ bench:        ## how fast it is: cryptography, relay, vault, start
 	$(PYTHON) -m bench.vault_bench
 	$(PYTHON) -m bench.startup_bench
 	$(PYTHON) -m bench.tui_bench
+
+bench-relay:  ## the relay alone: processor time, drain and memory, beside a bare server
+	$(PYTHON) -m bench.relay_bench
+
+relay-kills:  ## a hundred times kill -9 under load, and what is lost
+	$(PYTHON) -m bench.relay_kills
 
 screenshots:  ## draw the pictures of docs/images from the real screens
 	$(PYTHON) -m bench.screenshots

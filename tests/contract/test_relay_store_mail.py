@@ -179,6 +179,26 @@ async def test_what_is_offered_and_not_discarded_is_kept_in_its_place(store: Sto
     assert names(await read(store, mailbox)) == [0, 1, 2, 3, 4]
 
 
+async def test_what_its_receiver_took_is_no_row_and_yet_known_after_a_restart(tmp_path: Path) -> None:
+    """The answer may be lost with the relay, so its sender may send it again."""
+    store = SqliteStore(tmp_path / "db", hold_s=60)
+    await store.open()
+    mailbox = await register(store, 1)
+    for name in (1, 2):
+        taken = await deposit(store, envelope(name), lambda at, one: store.discard(at, [one.seq]))
+        assert isinstance(taken, Deposited)
+        assert taken.is_direct
+    await store.close()
+    store = SqliteStore(tmp_path / "db")
+    await store.open()
+    assert await read(store, mailbox) == []
+    for name in (1, 2):
+        again = await deposit(store, envelope(name))
+        assert isinstance(again, Deposited)
+        assert again.envelope is None
+    await store.close()
+
+
 async def test_closing_writes_what_was_offered(tmp_path: Path) -> None:
     store = SqliteStore(tmp_path / "db", hold_s=60)
     await store.open()
