@@ -8,8 +8,9 @@ scripts and tests may compare. `exit_code` is what a command ends with when the 
     │  ├─ InvalidPhoneNumber
     │  ├─ InvalidAddress          a relay address or contact link that is not one
     │  ├─ InvalidMessage          empty, too long
-    │  ├─ UnknownConversation     no contact or group by that name in this profile
+    │  ├─ UnknownConversation     no contact by that name in this profile
     │  └─ NoProfile               nothing has been set up under that profile name
+    ├─ OutputFailed               exit 1: standard output is closed or full
     ├─ CryptoError                never carries keys or plaintext
     │  ├─ InvalidKey              wrong length, non-canonical, small order
     │  ├─ InvalidSignature
@@ -31,6 +32,7 @@ scripts and tests may compare. `exit_code` is what a command ends with when the 
     └─ TransportError
        ├─ Unreachable             exit 4: nobody answered; what was queued stays queued
        ├─ NotTrusted              exit 6: the other end has another key than the pinned one
+       │  └─ OtherRelayKey        the relay itself does
        ├─ ProtocolViolation       exit 3: the other end broke the protocol
        └─ Refused                 exit 3: the other end said no; has its own `code` and perhaps `retry_after_s`
 """
@@ -85,7 +87,7 @@ class InvalidMessage(UsageError):
 
 
 class UnknownConversation(UsageError):
-    """There is no contact or group by that name in this profile."""
+    """There is no contact by that name in this profile."""
 
     code = "unknown-conversation"
     default_hint = "`zap2 contacts` lists whom you know; `zap2 contacts add NUMBER` adds somebody."
@@ -96,6 +98,13 @@ class NoProfile(UsageError):
 
     code = "no-profile"
     default_hint = "`zap2 chat` sets a profile up, `zap2 signup` does so without a screen."
+
+
+class OutputFailed(Zap2Error):
+    """Standard output cannot be written."""
+
+    code = "output"
+    default_hint = "What was not written is not lost: it is not marked as read."
 
 
 class CryptoError(Zap2Error):
@@ -238,6 +247,12 @@ class NotTrusted(TransportError):
     default_hint = (
         "Somebody may be in between. Ask the relay's host whether its key changed before you go on."
     )
+
+
+class OtherRelayKey(NotTrusted):
+    """The relay has another key than the one that this profile trusts."""
+
+    code = "other-relay-key"
 
 
 class ProtocolViolation(TransportError):

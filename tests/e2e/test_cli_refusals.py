@@ -65,6 +65,10 @@ def test_what_is_no_phone_number_is_refused_here(machine: Machine, number: str, 
         ("serve", "--tokens", "memcached://127.0.0.1:9"),
         ("serve", "--tokens", "redis://127.0.0.1:9/0"),
         ("serve", "--tls-cert", "only-half"),
+        ("serve", "--data", ""),
+        ("send", "--to", "", "hello"),
+        ("contacts", "rename", "One", "two\nlines"),
+        ("contacts", "rename", "One", "x" * 65),
         ("signup", "--relay", "http://example.org", "--phone", "+12025550143", "--name", "One"),
         ("signup", "--relay", "ws://127.0.0.1:9", "--phone", "+12025550143", "--name", " "),
     ],
@@ -126,6 +130,16 @@ def test_what_one_profile_can_be_refused(machine: Machine, relay: RelayServer) -
     assert [(note["text"], note["from"], note["to"]) for note in notes] == [
         ("a note", NUMBERS["one"], NUMBERS["one"])
     ]
+
+    # A text may look like an option; a bad line among good ones is named, and the others are sent.
+    machine.does(*send, NUMBERS["one"], "--", "--text")
+    machine.does(*send, NUMBERS["one"], "-", given="from standard input\n")
+    some = machine.run(*send, NUMBERS["one"], "--lines", "--json", given=b"first\n\xff\xfe\nlast\n")
+    assert some.code == 1
+    assert some.texts == ["first", "last"]
+    assert "line 2 was not sent" in some.err
+    texts = machine.does("history", "--profile", "one", "--json").texts
+    assert texts == ["a note", "--text", "from standard input", "first", "last"]
 
     # Another process has it.
     owner = machine.start(

@@ -40,7 +40,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("action", metavar="ACTION", choices=_ALL, help="what to do, see below")
     parser.add_argument("what", metavar="WHO|FILE", nargs="?", help="a phone number or a uid; or a backup")
     parser.add_argument(
-        "--data", metavar="DIR", type=Path, help="the relay's data folder (default: as for `zap2 serve`)"
+        "--data",
+        metavar="DIR",
+        type=reading.folder,
+        help="the relay's data folder (default: as for `zap2 serve`)",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
     parser.add_argument("--count", metavar="N", type=reading.count, default=1, help="invite: how many")

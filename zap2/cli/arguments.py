@@ -6,6 +6,7 @@ import argparse
 import os
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Final, NoReturn
 
 from zap2 import __version__
@@ -13,6 +14,8 @@ from zap2.cli.commands import COMMANDS, CommandModule
 from zap2.errors import UsageError
 
 DEFAULT_PROFILE: Final = "default"
+
+_LITERAL: Final = "\0"
 
 _EXIT_CODES: Final = """\
 exit codes:
@@ -23,7 +26,8 @@ exit codes:
   4  unreachable: what was to be sent is queued and goes out later
   5  wrong passphrase
   6  not trusted: a key or a safety number is not the expected one
-  7  the profile cannot be used: open elsewhere, damaged, or from a newer version
+  7  the profile cannot be used: open elsewhere (also in a chat), damaged, or from a newer version
+  130, 143, 129  interrupted by Ctrl+C, ended by SIGTERM, or by a terminal that closed
 """
 
 
@@ -48,7 +52,8 @@ def parse(arguments: Sequence[str]) -> tuple[CommandModule, argparse.Namespace]:
         UsageError: there is no such command or option, or a value is missing or wrong.
         SystemExit: `--help` or `--version` was printed.
     """
-    first = _first_parser().parse_args(arguments)
+    given, literal = _split_literal(arguments)
+    first = _first_parser().parse_args(given)
     if first.command is None:
         raise UsageError("There is no command.", "`zap2 --help` lists them; `zap2 demo` shows what this is.")
     if first.command not in COMMANDS:
@@ -63,7 +68,9 @@ def parse(arguments: Sequence[str]) -> tuple[CommandModule, argparse.Namespace]:
     )
     module.add_arguments(parser)
     _add_global_options(parser)
-    parsed = parser.parse_intermixed_args(first.rest, namespace=first)
+    parsed = parser.parse_intermixed_args([*first.rest, *map(_mark, literal)], namespace=first)
+    for name, value in vars(parsed).items():
+        setattr(parsed, name, _unmark(value))
     return module, parsed
 
 
@@ -72,6 +79,16 @@ def add_profile_option(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--profile", metavar="NAME", default=DEFAULT_PROFILE, help="the profile to use (default: %(default)s)"
     )
+
+
+def folder(text: str) -> Path:
+    """Read the path of a folder, which need not be there yet."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("an empty path names no folder")
+    path = Path(text)
+    if path.exists() and not path.is_dir():
+        raise argparse.ArgumentTypeError(f"{text} is a file, not a folder")
+    return path
 
 
 def seconds(text: str) -> float:
@@ -107,6 +124,25 @@ def port(text: str) -> int:
     return value
 
 
+def _split_literal(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """Split at the first `--`: what comes after it is words, whatever it looks like."""
+    if "--" not in arguments:
+        return arguments, ()
+    at = list(arguments).index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
+def _mark(word: str) -> str:
+    # argparse would look for an option here; no argument of a process can hold a NUL of its own.
+    return _LITERAL + word if word.startswith("-") else word
+
+
+def _unmark(value: object) -> object:
+    if isinstance(value, list):
+        return [_unmark(one) for one in value]
+    return value.removeprefix(_LITERAL) if isinstance(value, str) else value
+
+
 def _first_parser() -> Parser:
     width = max(map(len, COMMANDS))
     listing = "\n".join(f"  {name:<{width}}  {command.summary}" for name, command in COMMANDS.items())
@@ -136,6 +172,7 @@ def _add_global_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--config-dir",
         metavar="DIR",
+        type=folder,
         default=argparse.SUPPRESS,
         help="where profiles are kept (also ZAP2_CONFIG_DIR)",
     )

@@ -6,7 +6,7 @@ import argparse
 from typing import Final
 
 from zap2.cli.arguments import add_profile_option
-from zap2.cli.console import say
+from zap2.cli.console import say, warn
 from zap2.cli.records import contact_line, contact_record, to_json
 from zap2.cli.running import run_async
 from zap2.cli.session import (
@@ -19,6 +19,7 @@ from zap2.cli.session import (
 from zap2.cli.who import find_contact
 from zap2.client.agent import Agent
 from zap2.client.api import ContactView
+from zap2.client.views import MAX_TITLE_CHARS
 from zap2.errors import UsageError
 
 _NOT_ADDED: Final = "Nobody was added: only the relay knows whose number it is."
@@ -56,9 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
     needed = _ARGUMENTS_OF[arguments.action]
     if len(arguments.words) != len(needed):
         shown = " ".join(["zap2 contacts", arguments.action, *needed])
-        raise UsageError(f"`contacts {arguments.action}` needs {len(needed)} words.", f"Like this: {shown}")
+        raise UsageError(f"`contacts {arguments.action}` {_words(len(needed))}.", f"Like this: {shown}")
     if arguments.name and arguments.action != "add":
         raise UsageError("--name belongs to `contacts add`.", "`zap2 contacts rename WHO NEW-NAME` renames.")
+    name = arguments.words[1] if arguments.action == "rename" else arguments.name
+    if len(name) > MAX_TITLE_CHARS or not name.isprintable():
+        raise UsageError(f"A name is one line of at most {MAX_TITLE_CHARS} printable characters.")
     if arguments.action == "list":
         return run_async(_list(arguments))
     return run_async(_change(arguments))
@@ -66,9 +70,16 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _list(arguments: argparse.Namespace) -> int:
     async with open_profile_offline(arguments) as agent:
-        for contact in await agent.contacts():
+        contacts = await agent.contacts()
+        for contact in contacts:
             _show(contact, arguments)
+        if not contacts:
+            warn("no contacts yet; `zap2 contacts add NUMBER` adds somebody")
     return 0
+
+
+def _words(count: int) -> str:
+    return ("takes nothing more", "needs one word", "needs two words")[count]
 
 
 async def _change(arguments: argparse.Namespace) -> int:

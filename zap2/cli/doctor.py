@@ -81,17 +81,18 @@ def _check_folder(checks: _Checks, folder: Path, what: str) -> None:
         path for path in _private_paths(folder) if path.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO)
     ]
     if os.name == "posix" and open_to_others:
-        checks.bad(what, f"others can look into {open_to_others[0]}; `chmod -R go= {folder}` closes it")
+        checks.bad(
+            what, f"others can look into {open_to_others[0]}; `chmod -R go= {open_to_others[0]}` closes it"
+        )
     else:
         checks.good(what, f"{folder}, closed to others")
 
 
 def _private_paths(folder: Path) -> Iterator[Path]:
-    profiles = folder / "profiles"
-    if profiles.is_dir():
-        yield profiles
-        yield from profiles.glob("*")
-        yield from profiles.glob("*/vault.*")
+    """Give what has to be closed; what lies deeper in a closed folder is closed with it."""
+    yield folder
+    for pattern in ("profiles", "profiles/*", "profiles/*/vault.*", "relay"):
+        yield from folder.glob(pattern)
 
 
 def _check_profile(checks: _Checks, arguments: argparse.Namespace) -> None:

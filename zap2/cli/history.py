@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from zap2.cli.arguments import add_profile_option, count
-from zap2.cli.console import say
+from zap2.cli.console import say, warn
 from zap2.cli.records import People, to_json
 from zap2.cli.running import run_async
 from zap2.cli.session import open_profile_offline
@@ -43,6 +43,8 @@ async def _history(arguments: argparse.Namespace) -> int:
             conversations = [line.id for line in await agent.conversations()]
         messages = await _newest(agent, conversations, arguments.limit)
         people = People(agent.me, await agent.contacts())
+        if not messages:
+            warn("no messages yet")
         for message in messages:
             say(to_json(people.record(message)) if arguments.json else people.line(message))
     return 0

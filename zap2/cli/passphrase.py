@@ -12,6 +12,7 @@ from typing import Final
 
 from zap2.cli.console import warn
 from zap2.errors import UsageError
+from zap2.tui.passphrase import Strength, strength
 
 _MAX_SIZE_B: Final = 4096
 _WAYS: Final = "Use --passphrase-file, --passphrase-fd or ZAP2_PASSPHRASE_FILE where there is no terminal."
@@ -46,6 +47,11 @@ def read_new_passphrase(arguments: argparse.Namespace) -> str:
     if not passphrase:
         raise UsageError(
             "The passphrase is empty.", "Several words that do not belong together make a good one."
+        )
+    if strength(passphrase) is Strength.WEAK:
+        warn(
+            "this passphrase is weak: whoever copies the disk guesses it quickly."
+            " Several words that do not belong together make a good one"
         )
     return passphrase
 

@@ -7,12 +7,20 @@ from pathlib import Path
 
 import platformdirs
 
+from zap2.errors import UsageError
 from zap2.vault.profile import ProfileFolder, default_config_dir
 
 
 def config_dir(arguments: argparse.Namespace) -> Path:
-    """Give the folder that holds everything that profiles keep."""
-    return Path(arguments.config_dir) if arguments.config_dir else default_config_dir()
+    """Give the folder that holds everything that profiles keep. Raises UsageError for what is no folder."""
+    if not arguments.config_dir:
+        return default_config_dir()
+    path = Path(arguments.config_dir)
+    if path.exists() and not path.is_dir():
+        raise UsageError(
+            f"{path} is a file, and profiles are kept in a folder.", "Choose another --config-dir."
+        )
+    return path
 
 
 def profile_folder(arguments: argparse.Namespace) -> ProfileFolder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from zap2.cli.arguments import add_profile_option
-from zap2.cli.console import say
+from zap2.cli.console import say, warn
 from zap2.cli.places import profile_folder, profile_names
 from zap2.cli.records import to_json
 from zap2.cli.running import run_async
@@ -31,7 +31,10 @@ def run(arguments: argparse.Namespace) -> int:
     """List or show."""
     if arguments.action == "show":
         return run_async(_show(arguments))
-    for name in profile_names(arguments):
+    names = profile_names(arguments)
+    if not names:
+        warn("no profiles yet; `zap2 chat` sets one up")
+    for name in names:
         say(to_json({"profile": name}) if arguments.json else name)
     return 0
 

@@ -93,7 +93,9 @@ def contact_line(contact: ContactView) -> str:
     """Build the plain line of a contact."""
     number = format_number(contact.number) if contact.number else format_uid(contact.uid)
     state = "" if contact.state is ContactState.ACCEPTED else f", {contact.state.value}"
-    return f"{contact.title}  {number}  ({_TRUST_WORDS[contact.trust]}{state})"
+    # Somebody without a name is shown under the number already.
+    who = number if contact.title == number else f"{contact.title}  {number}"
+    return f"{who}  ({_TRUST_WORDS[contact.trust]}{state})"
 
 
 def to_json(record: Mapping[str, object]) -> str:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import AsyncIterator
 from typing import Final
 
 from zap2.cli import stdin
 from zap2.cli.arguments import add_profile_option, seconds
-from zap2.cli.console import say
+from zap2.cli.console import say, warn
 from zap2.cli.records import People, to_json
 from zap2.cli.running import run_async
 from zap2.cli.session import add_connect_option, following, open_profile, wait_until_online
@@ -22,6 +21,8 @@ from zap2.ids import ConversationId, conversation_with
 from zap2.wire.content import check_text
 
 _WAIT_S: Final = 30.0
+_STANDARD_INPUT: Final = "-"
+_EXIT_NOT_ALL: Final = 1
 _STATES: Final = {"sent": MessageState.SENT, "delivered": MessageState.DELIVERED, "read": MessageState.READ}
 _NOTHING_QUEUED: Final = (
     "Nothing was queued: this number is no contact yet, and only the relay knows whose it is."
@@ -32,8 +33,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `zap2 send`."""
     add_profile_option(parser)
     parser.add_argument("--to", metavar="WHO", required=True, help="a phone number, or the name of a contact")
-    parser.add_argument("text", metavar="TEXT", nargs="?", help="the message; standard input without it")
-    parser.add_argument("--lines", action="store_true", help="every line of standard input is a message")
+    parser.add_argument(
+        "text",
+        metavar="TEXT",
+        nargs="?",
+        help="the message; standard input without it, or with -. One that begins with a hyphen stands after --",
+    )
+    parser.add_argument(
+        "--lines",
+        action="store_true",
+        help="every line of standard input is a message; one that cannot be sent is named, and the exit code is 1",
+    )
     parser.add_argument(
         "--wait",
         metavar="STATE",
@@ -54,17 +64,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Send, and give 0 once everything is where `--wait` wants it."""
+    if not arguments.to.strip():
+        raise UsageError("--to names nobody.", "Give a phone number, or the name of a contact.")
+    if arguments.text == _STANDARD_INPUT:
+        arguments.text = None
     if not arguments.lines:
         # Before anything is opened or asked: what cannot be sent should say so at once.
         text = stdin.read_text() if arguments.text is None else _argument(arguments.text)
         check_text(text)
-        return run_async(_send(arguments, _once(text)))
+        return run_async(_send(arguments, text))
     if arguments.text is not None:
         raise UsageError("--lines reads standard input, and there is a TEXT too.")
-    return run_async(_send(arguments, stdin.lines()))
+    return run_async(_send(arguments, None))
 
 
-async def _send(arguments: argparse.Namespace, texts: AsyncIterator[str]) -> int:
+async def _send(arguments: argparse.Namespace, text: str | None) -> int:
+    """Send one text, or, without it, the lines of standard input."""
     async with open_profile(arguments) as agent:
         conversation = await _find(agent, arguments)
         people = People(agent.me, await agent.contacts())
@@ -76,15 +91,30 @@ async def _send(arguments: argparse.Namespace, texts: AsyncIterator[str]) -> int
         watch = Watch(conversation, _STATES[arguments.wait], show)
         try:
             async with following(agent, watch.consume):
-                async for text in texts:
+                if text is not None:
                     watch.add(await agent.send_text(conversation, text))
+                    unsent = 0
+                else:
+                    unsent = await _send_lines(agent, conversation, watch)
                 await watch.wait(
                     agent, connect_timeout_s=arguments.connect_timeout, timeout_s=arguments.timeout
                 )
         finally:
             for message in watch.waiting:
                 show(message)
-    return 0
+    return _EXIT_NOT_ALL if unsent else 0
+
+
+async def _send_lines(agent: Agent, conversation: ConversationId, watch: Watch) -> int:
+    """Send lines as they come, name those that cannot be sent, and give how many these were."""
+    unsent = 0
+    async for line in stdin.lines():
+        try:
+            watch.add(await agent.send_text(conversation, line.text()))
+        except UsageError as error:
+            unsent += 1
+            warn(f"line {line.number} was not sent: {error}")
+    return unsent
 
 
 async def _find(agent: Agent, arguments: argparse.Namespace) -> ConversationId:
@@ -95,10 +125,6 @@ async def _find(agent: Agent, arguments: argparse.Namespace) -> ConversationId:
     elif uid == agent.me.uid:
         await agent.add_contact(agent.me.number)
     return conversation_with(uid)
-
-
-async def _once(text: str) -> AsyncIterator[str]:
-    yield text
 
 
 def _argument(text: str) -> str:

@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         metavar="DIR",
-        type=Path,
+        type=reading.folder,
         help="where the relay's key and mailboxes are kept (default: zap2/relay in the user's data folder)",
     )
     parser.add_argument(

@@ -133,12 +133,12 @@ async def _prove(signup: ProfileSignup, started: VerificationView) -> None:
     if started.method == "log":
         warn(f"the code for {number} is in the relay's log; ask its host (it is good for {minutes} minutes)")
     else:
-        warn(f"a code is on its way to {number} (it is good for {minutes} minutes)")
+        warn(f"a code was sent to {number} (it is good for {minutes} minutes)")
     refusal: Refused | None = None
     _prompt()
     async for code in stdin.lines():
         try:
-            await signup.check_code(code.strip())
+            await signup.check_code(code.text().strip())
         except Refused as error:
             if error.code != _WRONG_CODE:
                 raise
@@ -151,7 +151,7 @@ async def _prove(signup: ProfileSignup, started: VerificationView) -> None:
     if refusal is not None:
         raise refusal
     raise UsageError(
-        "There is no code yet; nothing was set up.",
+        f"A code for {number} was issued, and nothing is set up before it is given.",
         "Run the same command with --code CODE once you have it.",
     )
 

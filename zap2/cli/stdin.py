@@ -7,12 +7,15 @@ import contextlib
 import sys
 import threading
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from typing import Final
 
-from zap2.errors import UsageError
+from zap2.errors import InvalidMessage, UsageError
 from zap2.wire.content import MAX_TEXT_B
 
 _LINES_AHEAD: Final = 64
+_ENOUGH_B: Final = MAX_TEXT_B + 3
+"""One byte more than a message and its line break: enough to refuse it, and the rest is never kept in memory."""
 
 
 def read_text() -> str:
@@ -20,9 +23,9 @@ def read_text() -> str:
 
     Raises:
         UsageError: it is not UTF-8.
+        InvalidMessage: it is longer than a message can be.
     """
-    # One byte more than a message holds is enough to refuse it; the rest is never read into memory.
-    return _decode(sys.stdin.buffer.read(MAX_TEXT_B + 2))
+    return _decode(sys.stdin.buffer.read(_ENOUGH_B))
 
 
 def read_line() -> str | None:
@@ -31,16 +34,29 @@ def read_line() -> str | None:
     Raises:
         UsageError: it is not UTF-8.
     """
-    line = sys.stdin.buffer.readline(MAX_TEXT_B + 2)
+    line = sys.stdin.buffer.readline(_ENOUGH_B)
     return _decode(line).strip() if line else None
 
 
-async def lines() -> AsyncIterator[str]:
-    """Give the lines of standard input as they come, without blank ones.
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of standard input; `text` says whether it is one that can be used."""
 
-    Raises:
-        UsageError: a line is not UTF-8.
-    """
+    number: int
+    content: bytes = field(repr=False)
+
+    def text(self) -> str:
+        """Give it without its line break.
+
+        Raises:
+            UsageError: it is not UTF-8.
+            InvalidMessage: it is longer than a message can be.
+        """
+        return _decode(self.content)
+
+
+async def lines() -> AsyncIterator[Line]:
+    """Give the lines of standard input as they come, without blank ones; of one that is too long, its beginning."""
     loop = asyncio.get_running_loop()
     queue: asyncio.Queue[bytes] = asyncio.Queue(_LINES_AHEAD)
 
@@ -49,21 +65,34 @@ async def lines() -> AsyncIterator[str]:
         # The loop may end while this waits for input: then nobody wants the line any more.
         with contextlib.suppress(RuntimeError):
             while line:
-                line = sys.stdin.buffer.readline(MAX_TEXT_B + 2)
+                line = _read_whole_line()
                 asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
 
     # A daemon, because a read of standard input cannot be ended from outside.
     threading.Thread(target=read, name="zap2-stdin", daemon=True).start()
+    number = 0
     while line := await queue.get():
+        number += 1
         if line.strip():
-            yield _decode(line)
+            yield Line(number, line)
+
+
+def _read_whole_line() -> bytes:
+    line = rest = sys.stdin.buffer.readline(_ENOUGH_B)
+    while len(rest) == _ENOUGH_B and not rest.endswith(b"\n"):
+        rest = sys.stdin.buffer.readline(_ENOUGH_B)
+    return line
 
 
 def _decode(content: bytes) -> str:
-    # A character may be cut where reading stopped; the length is what is wrong with that text then.
-    is_cut = len(content) == MAX_TEXT_B + 2
+    # A text that is as long as this was cut off where reading stopped; how long it is, nobody has counted.
+    if len(content.removesuffix(b"\n").removesuffix(b"\r")) > MAX_TEXT_B:
+        raise InvalidMessage(
+            f"The message has more than {MAX_TEXT_B:,} bytes, and that is all that one holds.",
+            "Shorten it, or send it in several messages.",
+        )
     try:
-        text = content.decode(errors="ignore" if is_cut else "strict")
+        text = content.decode()
     except UnicodeDecodeError:
         raise UsageError(
             "Standard input is not UTF-8 text.", "Convert it first, for example with iconv."

@@ -59,7 +59,14 @@ async def _verify(arguments: argparse.Namespace) -> int:
 
 def _check(number: SafetyNumberView, given: str) -> None:
     digits = "".join(char for char in given if not char.isspace() and char not in "-.")
-    if given != _ANY and digits != number.digits:
+    if given == _ANY:
+        return
+    if len(digits) != len(number.digits) or not (digits.isascii() and digits.isdigit()):
+        raise UsageError(
+            "That is not a whole safety number.",
+            f"It has {len(number.digits)} digits, and nothing was changed. Write all of them.",
+        )
+    if digits != number.digits:
         raise NotTrusted(
             f"This is not the safety number with {number.title}.",
             "Nothing was changed. If they read theirs out correctly, somebody may be in between.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -27,7 +28,7 @@ from zap2.errors import UsageError
 def test_global_options_stand_before_or_after_the_command(line: list[str]) -> None:
     """The one nearest to the end wins, and neither side forgets the other."""
     _, parsed = parse(["--passphrase-file", "secret", *line])
-    assert (parsed.config_dir, parsed.passphrase_file, parsed.limit) == ("here", "secret", 3)
+    assert (parsed.config_dir, parsed.passphrase_file, parsed.limit) == (Path("here"), "secret", 3)
     assert parsed.profile == "default"
 
 
@@ -36,8 +37,8 @@ def test_the_environment_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("ZAP2_CONFIG_DIR", "from-environment")
     monkeypatch.setenv("ZAP2_PASSPHRASE_FILE", "secret")
     _, parsed = parse(["history"])
-    assert (parsed.config_dir, parsed.passphrase_file) == ("from-environment", "secret")
-    assert parse(["history", "--config-dir", "given"])[1].config_dir == "given"
+    assert (parsed.config_dir, parsed.passphrase_file) == (Path("from-environment"), "secret")
+    assert parse(["history", "--config-dir", "given"])[1].config_dir == Path("given")
 
 
 @pytest.mark.parametrize(
@@ -49,10 +50,21 @@ def test_options_stand_between_words_too(order: list[str]) -> None:
     assert (parsed.action, parsed.words, parsed.name) == ("add", ["+12025550143"], "Bo")
 
 
-def test_a_text_may_begin_with_a_hyphen() -> None:
-    """After `--` everything is a word."""
-    _, parsed = parse(["send", "--to", "x", "--", "-1 is a number"])
-    assert parsed.text == "-1 is a number"
+@pytest.mark.parametrize("text", ["-1 is a number", "-x", "--text", "--help", "--", "-", "--to"])
+def test_a_text_may_begin_with_a_hyphen(text: str) -> None:
+    """After `--` everything is a word, also what would be an option."""
+    _, parsed = parse(["send", "--to", "x", "--", text])
+    assert (parsed.to, parsed.text) == ("x", text)
+
+
+@pytest.mark.parametrize("option", ["--config-dir", "--data"])
+@pytest.mark.parametrize("kind", ["empty", "file"])
+def test_a_folder_is_no_file_and_has_a_name(tmp_path: Path, option: str, kind: str) -> None:
+    """An empty path would be the folder one happens to be in."""
+    file = tmp_path / "file"
+    file.touch()
+    with pytest.raises(UsageError):
+        parse(["serve", option, str(file) if kind == "file" else ""])
 
 
 @pytest.mark.parametrize("name", COMMANDS)
