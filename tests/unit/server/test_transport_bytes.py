@@ -118,6 +118,7 @@ async def test_pings_and_fragments_in_between_keep_their_place(size_b: int) -> N
         bytes([_frame(b"reserved")[0] | 0x40]) + _frame(b"reserved")[1:],
         b"\x83\x80mask",
     ],
+    ids=["not masked", "fragments", "reserved bit", "unknown opcode"],
 )
 async def test_what_breaks_the_rules_is_not_heard_and_ends_the_connection(bad: bytes) -> None:
     recorder, wire = _hear([_HANDSHAKE, _frame(b"good") + bad + _frame(b"too late")])
