@@ -205,6 +205,7 @@ def test_state_is_written_out_once_for_a_run_and_a_failure_says_why() -> None:
 @settings(max_examples=300, deadline=None)
 @given(TEXTS, st.integers(min_value=MIN_WIDTH, max_value=30))
 @example("aaaaaa  \u0301", 2)
+@example("\u200d\u200da\U0001f44d", 2)
 def test_wrapping_loses_only_spaces_and_newlines(text: str, width: int) -> None:
     """Guards the text itself, and that no line is wider than asked."""
     text = expand(text)
