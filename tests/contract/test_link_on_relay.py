@@ -93,7 +93,10 @@ async def test_a_relay_that_restarts_is_found_again_by_token_and_loses_nothing(t
         (before,) = await ben_reports.deliveries(1)
         await first.stop()
         down = await ben_reports.next(LinkDown)
-        assert (down.reason, down.retry_in_s) == ("The relay is stopping or restarting.", 0.05)
+        assert down.reason == "The relay is stopping or restarting."
+        # The relay gives each client a time of its own, so that not all of them come back at once.
+        assert down.retry_in_s is not None
+        assert 0.05 <= down.retry_in_s < 1.0
         second = Relay(RelayOptions(port=port, verify="none", data_dir=tmp_path / "relay"))
         await second.start()
         try:

@@ -170,7 +170,7 @@ async def test_the_data_folder_holds_no_clear_number_no_token_and_no_sender(tmp_
         ada, bob = people
         async with logged_in(host.port, ada) as client:
             await client.mail_to(bob)
-        kept = b"".join(path.read_bytes() for path in (tmp_path / "data").iterdir())
+        kept = b"".join(path.read_bytes() for path in (tmp_path / "data").iterdir() if path.is_file())
         assert len(kept) > 10_000
         assert bob.uid in kept  # what is looked for is found when it is there
         for number in NUMBERS[:2]:

@@ -23,19 +23,23 @@ class SharedHub(Hub):
         self._say = say
 
     def attach(self, mailbox: int, device: OnlineDevice) -> None:
+        """Take note of a device here; the other relays cut an older connection of it."""
         super().attach(mailbox, device)
         self._say(LoggedIn(mailbox))
 
     def detach(self, mailbox: int, device: OnlineDevice) -> None:
+        """Forget a connection here and elsewhere, unless a newer one has taken its place."""
         if self._online.get(mailbox) is device:
             super().detach(mailbox, device)
             self._say(LoggedOut(mailbox))
 
     def cut_account(self, uid: Uid, code: CloseCode, reason: str, but: int) -> None:
+        """Cut an account's connections here and at the other relays."""
         super().cut_account(uid, code, reason, but)
         self._say(Cut(uid, code, reason, but))
 
     def tell_stock(self, mailbox: int, stock: int) -> None:
+        """Tell a device, wherever it is connected, that few of its one-time pairs are left."""
         if mailbox in self._online:
             super().tell_stock(mailbox, stock)
         else:

@@ -34,6 +34,7 @@ _RELEASED: Final = b"released"
 async def start_code(
     db: Connection, number_key: bytes, code_hash: bytes, policy: CodePolicy, now_ms: int
 ) -> CodeStarted | TooSoon:
+    """Keep a new code for a number, in place of an older one."""
     row = await db.fetchrow(
         "SELECT sends, next_send_at_ms FROM code WHERE number_key = $1 AND forget_at_ms > $2 FOR UPDATE",
         number_key,
@@ -60,6 +61,7 @@ async def start_code(
 
 
 async def check_code(db: Connection, number_key: bytes, code_hash: bytes, now_ms: int) -> CodeCheck:
+    """Use up one try."""
     row = await db.fetchrow(
         "SELECT code_hash, expires_at_ms, tries_left FROM code WHERE number_key = $1 FOR UPDATE", number_key
     )
@@ -76,10 +78,12 @@ async def check_code(db: Connection, number_key: bytes, code_hash: bytes, now_ms
 
 
 async def is_registered(db: Connection, number_key: bytes) -> bool:
+    """Tell whether a number has an account."""
     return await _owner(db, number_key) is not None
 
 
 async def find_number(db: Connection, number_key: bytes) -> Uid | None:
+    """Give the account that has a number, unless it is unlisted or blocked."""
     uid = await db.fetchval(
         "SELECT uid FROM account WHERE number_key = $1 AND is_listed AND NOT is_blocked", number_key
     )
@@ -87,6 +91,7 @@ async def find_number(db: Connection, number_key: bytes) -> Uid | None:
 
 
 async def put_ticket(db: Connection, ticket_hash: bytes, number_key: bytes, expires_at_ms: int) -> None:
+    """Keep a ticket that allows one registration of a number."""
     await db.execute("INSERT INTO ticket VALUES ($1, $2, $3, NULL)", ticket_hash, number_key, expires_at_ms)
 
 
@@ -96,6 +101,7 @@ async def put_ticket(db: Connection, ticket_hash: bytes, number_key: bytes, expi
 async def register(
     db: Connection, ticket_hash: bytes, account: NewAccount, now_ms: int, admission: Admission
 ) -> Registration:
+    """Make an account with a ticket's number; again with the same ticket and document does nothing."""
     row = await db.fetchrow(
         "SELECT number_key, used_by FROM ticket WHERE ticket_hash = $1 AND expires_at_ms > $2 FOR UPDATE",
         ticket_hash,
@@ -139,6 +145,7 @@ async def register(
 
 
 async def device(db: Connection, uid: Uid, device: int) -> Device | None:
+    """Give what is kept of a device."""
     row = await db.fetchrow(
         "SELECT device.mailbox, document, document_signature,"
         " (SELECT count(*) FROM pair WHERE pair.mailbox = device.mailbox), highest_sid, highest_oid,"
@@ -169,6 +176,7 @@ async def _use_up(db: Connection, invite_hash: bytes, now_ms: int) -> bool:
 
 
 async def put_token(db: Connection, token_hash: bytes, owner: TokenOwner) -> None:
+    """Keep a token until it expires; of one device only the newest few are kept."""
     await db.execute(
         "INSERT INTO token VALUES ($1, $2, $3, $4)", token_hash, owner.uid, owner.device, owner.expires_at_ms
     )
@@ -182,15 +190,18 @@ async def put_token(db: Connection, token_hash: bytes, owner: TokenOwner) -> Non
 
 
 async def find_token(db: Connection, token_hash: bytes) -> TokenOwner | None:
+    """Give a token's owner, also shortly after it expired (compare `expires_at_ms`)."""
     row = await db.fetchrow("SELECT uid, device, expires_at_ms FROM token WHERE token_hash = $1", token_hash)
     return TokenOwner(Uid(row[0]), row[1], row[2]) if row else None
 
 
 async def drop_token(db: Connection, token_hash: bytes) -> None:
+    """Make one token void."""
     await db.execute("DELETE FROM token WHERE token_hash = $1", token_hash)
 
 
 async def drop_tokens(db: Connection, uid: Uid) -> None:
+    """Make all tokens of an account void."""
     await db.execute("DELETE FROM token WHERE uid = $1", uid)
 
 

@@ -14,6 +14,7 @@ _MEMBER: Final = "uid, active_day, is_listed, is_blocked, pin_hash IS NOT NULL"
 
 
 async def put_invite(db: Connection, invite_hash: bytes, expires_at_ms: int) -> None:
+    """Keep an invite that serves for one registration; `RelayStore.register` uses it up."""
     await db.execute(
         "INSERT INTO invite VALUES ($1, $2)"
         " ON CONFLICT (invite_hash) DO UPDATE SET expires_at_ms = excluded.expires_at_ms",
@@ -23,6 +24,7 @@ async def put_invite(db: Connection, invite_hash: bytes, expires_at_ms: int) -> 
 
 
 async def has_invite(db: Connection, invite_hash: bytes, now_ms: int) -> bool:
+    """Tell whether an invite is good, and leave it as it is."""
     return (
         await db.fetchval(
             "SELECT true FROM invite WHERE invite_hash = $1 AND expires_at_ms > $2", invite_hash, now_ms
@@ -32,14 +34,17 @@ async def has_invite(db: Connection, invite_hash: bytes, now_ms: int) -> bool:
 
 
 async def member(db: Connection, uid: Uid) -> Member | None:
+    """Give what is known of an account."""
     return await _one(db, f"SELECT {_MEMBER} FROM account WHERE uid = $1", uid)
 
 
 async def number_owner(db: Connection, number_key: bytes) -> Member | None:
+    """Give the account that has a number, also one that others do not find."""
     return await _one(db, f"SELECT {_MEMBER} FROM account WHERE number_key = $1", number_key)
 
 
 async def ticket_owner(db: Connection, ticket_hash: bytes, now_ms: int) -> Member | None:
+    """Give the account that has the number of a ticket; None also if the ticket was used or is no longer good."""
     return await _one(
         db,
         f"SELECT {_MEMBER} FROM account JOIN ticket USING (number_key)"
@@ -50,14 +55,17 @@ async def ticket_owner(db: Connection, ticket_hash: bytes, now_ms: int) -> Membe
 
 
 async def mark_active(db: Connection, uid: Uid, day: int) -> None:
+    """Take note that an account was used on a day."""
     await db.execute("UPDATE account SET active_day = $1 WHERE uid = $2 AND active_day < $1", day, uid)
 
 
 async def set_listed(db: Connection, uid: Uid, is_listed: bool) -> None:
+    """Choose whether `RelayStore.find_number` finds an account."""
     await db.execute("UPDATE account SET is_listed = $1 WHERE uid = $2", is_listed, uid)
 
 
 async def set_blocked(db: Connection, uid: Uid, is_blocked: bool) -> bool:
+    """Block an account or let it in again; tells whether there is such an account."""
     changed = await db.fetchval(
         "UPDATE account SET is_blocked = $1 WHERE uid = $2 RETURNING true", is_blocked, uid
     )
@@ -65,6 +73,7 @@ async def set_blocked(db: Connection, uid: Uid, is_blocked: bool) -> bool:
 
 
 async def set_pin(db: Connection, uid: Uid, encoded: str | None) -> None:
+    """Keep the hash of a PIN, with all tries, or remove it."""
     await db.execute(
         "UPDATE account SET pin_hash = $1, pin_tries = 0, pin_locked_until_ms = 0 WHERE uid = $2",
         encoded,
@@ -73,6 +82,7 @@ async def set_pin(db: Connection, uid: Uid, encoded: str | None) -> None:
 
 
 async def take_pin_try(db: Connection, uid: Uid, now_ms: int) -> PinHash | TooSoon | None:
+    """Use up one try of an account's PIN before it is compared; None if there is no PIN."""
     row = await db.fetchrow(
         "SELECT pin_hash, pin_tries, pin_locked_until_ms FROM account WHERE uid = $1 FOR NO KEY UPDATE", uid
     )
@@ -94,6 +104,7 @@ async def take_pin_try(db: Connection, uid: Uid, now_ms: int) -> PinHash | TooSo
 
 
 async def set_quota(db: Connection, uid: Uid, max_messages: int | None, max_size_b: int | None) -> bool:
+    """Give an account's mailboxes bounds of their own, or (None) the relay's; tells whether there is such one."""
     changed = await db.fetch(
         "UPDATE mailbox SET max_messages = $1, max_size_b = $2 WHERE id IN (SELECT device.mailbox FROM device"
         " JOIN account ON account.id = device.account WHERE uid = $3) RETURNING id",
@@ -105,6 +116,7 @@ async def set_quota(db: Connection, uid: Uid, max_messages: int | None, max_size
 
 
 async def totals(db: Connection, now_ms: int) -> Totals:
+    """Count everything; takes time that grows with what is kept."""
     accounts, blocked = await db.fetchrow("SELECT count(*), count(*) FILTER (WHERE is_blocked) FROM account")
     envelopes, size_b = await db.fetchrow(
         "SELECT coalesce(sum(waiting), 0)::bigint, coalesce(sum(size_b), 0)::bigint FROM mailbox"
@@ -114,6 +126,7 @@ async def totals(db: Connection, now_ms: int) -> Totals:
 
 
 async def member_uses(db: Connection, after: Uid, limit: int) -> Sequence[MemberUse]:
+    """List accounts in the order of their uids, those after one of them (empty: from the first)."""
     rows = await db.fetch(
         f"SELECT {_MEMBER}, coalesce(sum(waiting), 0)::bigint, coalesce(sum(size_b), 0)::bigint"
         " FROM (SELECT * FROM account WHERE uid > $1 ORDER BY uid LIMIT $2) AS account"

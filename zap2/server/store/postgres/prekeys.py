@@ -16,6 +16,7 @@ async def publish(
     pairs: Sequence[tuple[int, bytes]],
     max_stock: int,
 ) -> PrekeyState | PublishRefusal:
+    """Keep a signed set (sid, bytes) and one-time pairs (oid, bytes); all or nothing."""
     kept_set, highest_sid, highest_oid = await db.fetchrow(
         "SELECT signed_set, highest_sid, highest_oid FROM device WHERE mailbox = $1 FOR NO KEY UPDATE",
         mailbox,
@@ -45,6 +46,7 @@ async def publish(
 
 
 async def fetch(db: Connection, uid: Uid, device: int, with_pair: bool) -> StoredBundle | None:
+    """Give a device's prekeys; a pair is given once and then forgotten."""
     row = await db.fetchrow(
         "SELECT document, document_signature, signed_set, mailbox FROM device"
         " JOIN account ON account.id = device.account WHERE uid = $1 AND device = $2",
