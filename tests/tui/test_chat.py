@@ -148,6 +148,18 @@ async def test_draft_from_the_vault_is_in_the_composer() -> None:
         assert app.screen.query_one(Composer).text == "half a thought"
 
 
+async def test_what_a_stranger_wrote_is_not_in_the_list() -> None:
+    """Guards the list, which bystanders see; the conversation itself may show it."""
+    client = StageClient()
+    max_ = client.add_person("Max", state=ContactState.REQUEST)
+    client.write(max_, "a sight for nobody")
+    app = app_for(client)
+    async with running(app) as pilot:
+        rows = app.screen.query_one(ConversationList)
+        await until(pilot, lambda: "wants to write" in rows.render_line(1).text)
+        assert "sight" not in rows.render_line(1).text
+
+
 async def test_request_bar_accepts() -> None:
     """Guards that a stranger is shown as one, and that accepting takes the bar away."""
     client = StageClient()

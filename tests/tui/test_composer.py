@@ -111,3 +111,15 @@ async def test_notifications_leave_the_composer_free() -> None:
         composer = app.screen.query_one(Composer)
         await until(pilot, lambda: "Something was done." in screen_text(app))
         assert not any(toast.region.overlaps(composer.region) for toast in app.screen.query(Toast))
+
+
+async def test_what_holds_words_and_emoji_together_can_be_typed() -> None:
+    """Guards joiners and no-break spaces, which Python calls unprintable; what steers a terminal stays out."""
+    client = _client()
+    app = app_for(client)
+    text = "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645 \U0001f469\u200d\U0001f467 a\u00a0b"
+    async with running(app) as pilot:
+        composer = app.screen.query_one(Composer)
+        for event in XTermParser().feed(f"{text}\u202e\x85"):
+            composer.post_message(event)
+        await until(pilot, lambda: composer.text == text)

@@ -65,6 +65,26 @@ async def test_safety_number_shows_twelve_groups_and_records_a_match() -> None:
     assert client.called("set_verified") == [(client.views[ada].peer, True)]
 
 
+async def test_where_little_fits_the_digits_come_first() -> None:
+    """Guards a tiny terminal: the safety number is in view when the dialog opens."""
+    client = StageClient()
+    client.add_person("Ada")
+    app = app_for(client)
+    async with running(app, (20, 8)) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: chat(app).pane.conversation is not None)
+        await pilot.press("f4")
+        await until(pilot, lambda: "07919" in screen_text(app))
+
+
+async def test_an_address_of_the_loopback_is_said_to_be_one() -> None:
+    """Guards a host who would hand out an address that works on this computer only."""
+    app = app_for(StageClient(), hosting=f"zap2+ws://{'a' * 32}@127.0.0.1:8765")
+    async with running(app, (110, 45)) as pilot:
+        await pilot.press("f3")
+        await until(pilot, lambda: "this computer only" in screen_text(app))
+
+
 async def test_numbers_that_differ_are_explained_and_recorded() -> None:
     """Guards the other answer: its consequence is said and stays to be read."""
     client = StageClient()

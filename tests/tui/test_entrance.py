@@ -141,11 +141,15 @@ async def test_failures_lose_nothing_that_was_typed() -> None:
         await pilot.press("enter")
         await until(pilot, lambda: "Your phone number" in screen_text(app))
         await _fill(pilot, app, "+4915123456789", "The six-digit code")
+        await _fill(pilot, app, "12345", "The code has 6 digits.")
+        app.screen.query_one("#code-field", Input).value = ""
         await _fill(pilot, app, "999999", "This is not the code that was sent.")
         assert "Four tries are left." in screen_text(app)
         app.screen.query_one("#code-field", Input).value = "123456"
         await pilot.press("enter")
         await until(pilot, lambda: "Your name" in screen_text(app))
+        await _fill(pilot, app, "x" * 65, "It has 65 characters; a name has 64 at most.")
+        app.screen.query_one("#name-field", Input).value = ""
         await _fill(pilot, app, "Bo", "A passphrase")
         await write(pilot, PASSPHRASE)
         await pilot.press("enter")

@@ -8,6 +8,7 @@ from textual.containers import Horizontal, VerticalScroll
 from textual.content import Content
 from textual.widgets import Button, Static
 
+from zap2.address import RelayAddress, is_loopback
 from zap2.client.api import Client, LinkChanged, LinkState, LinkView
 from zap2.tui.qr import qr_lines
 from zap2.tui.screens.dialog import Dialog
@@ -48,6 +49,11 @@ class AddressScreen(Dialog[None]):
             if self._hosting
             else "Friends who want to write to you need an account at the same relay. Its address:"
         )
+        if self._hosting and is_loopback(RelayAddress.parse(self._hosting).host):
+            words = (
+                "It runs inside this Zap2 and stops when you quit. Its address works on this computer only; "
+                "`zap2 serve --help` says how to host for others."
+            )
         with VerticalScroll(classes="dialog", id="address", can_focus=True):
             yield Static(title, classes="dialog-title")
             yield Static("", id="link-state", markup=False)

@@ -97,6 +97,13 @@ class SafetyNumberScreen(Dialog[bool]):
         self.query_one("#qr", Static).update(Content("\n".join(qr_lines(number.qr_text))))
         for button in ("#differ", "#match"):
             self.query_one(button).disabled = False
+        self.call_after_refresh(self._show_digits)
+
+    def _show_digits(self) -> None:
+        """Where not everything fits, begin at what is to be read."""
+        digits = self.query_one("#digits")
+        if digits.region.bottom > self.query_one("#safety").content_region.bottom or digits.region.y < 0:
+            digits.scroll_visible(top=True, animate=False)
 
     @on(Failed)
     def _failed(self, message: Failed) -> None:

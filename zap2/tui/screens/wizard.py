@@ -18,7 +18,9 @@ from zap2.tui.keys import bind
 from zap2.tui.passphrase import Strength, strength, strength_words
 from zap2.tui.screens.unlock import Entered
 from zap2.tui.screens.wizard_steps import (
+    CODE_DIGITS,
     FIRST_FIELD,
+    NAME_CHARS,
     STEPS,
     TITLES,
     Step,
@@ -236,6 +238,8 @@ class WizardScreen(Screen[None]):
             self._say("code", "! Write the code.")
         elif code == self._right_code:
             self._go("name")
+        elif not (len(code) == CODE_DIGITS and code.isascii() and code.isdigit()):
+            self._say("code", f"! The code has {CODE_DIGITS} digits.")
         else:
             self._start("Checking…")
 
@@ -251,10 +255,13 @@ class WizardScreen(Screen[None]):
         self._go("name")
 
     def _leave_name(self) -> None:
-        if self._value("name"):
-            self._go("passphrase")
-        else:
+        name = self._value("name")
+        if not name:
             self._say("name", "! Write a name; it may be a short one.")
+        elif len(name) > NAME_CHARS:
+            self._say("name", f"! It has {len(name)} characters; a name has {NAME_CHARS} at most.")
+        else:
+            self._go("passphrase")
 
     def _leave_passphrase(self) -> None:
         passphrase = self.query_one("#passphrase-field", Input).value

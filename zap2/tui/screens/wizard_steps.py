@@ -20,6 +20,9 @@ TITLES: Final = {
     "passphrase": "A passphrase",
 }
 
+CODE_DIGITS: Final = 6
+NAME_CHARS: Final = 64
+
 FIRST_FIELD: Final = {step: f"#{step}-field" for step in STEPS}
 
 
@@ -57,7 +60,7 @@ class Step(Vertical):
             case "name":
                 yield _text("People you write to see this name. The relay never does.")
                 yield _label("Name")
-                yield Input(placeholder="for example Ada", id="name-field", compact=True, max_length=64)
+                yield Input(placeholder="for example Ada", id="name-field", compact=True)
                 yield _error(self.step)
             case _:
                 yield _text(

@@ -78,10 +78,17 @@ class Composer(TextArea):
             else:
                 self.action_submit()
             return
-        if self._held is not None and event.is_printable:
+        typed = event.character if event.character and harmless(event.character) else None
+        if self._held is not None and typed is not None:
             self._release()
             self._pasting = True
             self._insert_newline()
+        if typed is not None and not event.is_printable:
+            # Joiners and the like: TextArea drops what Python calls unprintable, and words and emoji fall apart.
+            event.stop()
+            event.prevent_default()
+            self._replace_via_keyboard(typed, *self.selection)
+            return
         await super()._on_key(event)
 
     def _release(self) -> bool:

@@ -154,6 +154,9 @@ class ConversationList(ScrollView, can_focus=True):
             right = [("count", f" {item.unread if item.unread < 1000 else '999+'} ")]
         if item.draft and item.id != self._open:
             return [("request", "  draft "), ("dim", _one_line(item.draft))], right
+        if item.contact_state is ContactState.REQUEST:
+            # What a stranger wrote is shown to whoever opens it, not to everybody who sees this screen.
+            return [("dim", "  wants to write to you")], right
         glyph = f"{STATE_GLYPHS[item.last_state]} " if item.last_is_mine and item.last_state else ""
         return [("dim", f"  {glyph}{_one_line(item.last_text) or 'nothing written yet'}")], right
 
