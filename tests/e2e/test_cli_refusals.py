@@ -167,16 +167,31 @@ def test_what_one_profile_can_be_refused(machine: Machine, relay: RelayServer) -
     _is_refused(machine.run(*send, NUMBERS["two"], "hello"), 4, "Nothing was queued")
     _is_refused(machine.run("receive", "--profile", "one"), 4)
 
+    # It is back and has lost its accounts.
+    for file in (machine.folder / "relay").glob("relay.sqlite3*"):
+        file.unlink()
+    with machine.relay(port=relay.port) as forgetful:
+        assert forgetful.address == relay.address
+        told = machine.run("doctor", "--profile", "one")
+        assert told.code == 3
+        assert "no account" in told.out
+        unknown = machine.run("contacts", "add", NUMBERS["two"], "--profile", "one")
+        _is_refused(unknown, 3, "no account", "host", "sign up again")
+
     # Another relay answers in its place.
     with machine.relay(data="other", port=relay.port) as other:
         assert other.address != relay.address
         _is_refused(machine.run(*send, NUMBERS["two"], "hello"), 6)
         _is_refused(machine.run("receive", "--profile", "one"), 6)
         pinned = ("--phone", NUMBERS["two"], "--relay", relay.address)
-        _is_refused(machine.run("signup", "--profile", "two", "--name", "Two", *pinned), 6)
+        mistyped = machine.run("signup", "--profile", "two", "--name", "Two", *pinned)
+        _is_refused(mistyped, 6, "the one in the address", "typing errors")
     assert not list(machine.config.glob("profiles/two/vault.db"))
 
     # The files are damaged.
     database = machine.config / "profiles" / "one" / "vault.db"
     database.write_bytes(database.read_bytes()[:5000])
     _is_refused(machine.run("history", "--profile", "one"), 7)
+    database.unlink()
+    _is_refused(machine.run("history", "--profile", "one"), 7, "vault.db")
+    _is_refused(machine.run(*send, NUMBERS["one"], "x"), 7, "vault.db")

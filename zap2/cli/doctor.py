@@ -97,7 +97,7 @@ def _private_paths(folder: Path) -> Iterator[Path]:
 
 def _check_profile(checks: _Checks, arguments: argparse.Namespace) -> None:
     folder = profile_folder(arguments)
-    if not folder.exists:
+    if not folder.exists and not folder.keyfile.exists():
         checks.note("profile", f"{arguments.profile} is not set up yet; `zap2 chat` does that")
         return
     checks.good("profile", f"{arguments.profile} is in {folder.path}")

@@ -15,7 +15,9 @@ from zap2.client.agent import Agent
 from zap2.client.api import Event, LinkChanged, LinkState, LinkView
 from zap2.client.entrance import ProfileEntrance
 from zap2.client.offline import unlock_offline
-from zap2.errors import NoProfile, NotTrusted, Unreachable
+from zap2.client.relay.login import remedy_of_refusal
+from zap2.errors import NoProfile, NotTrusted, Refused, Unreachable, VaultDamaged
+from zap2.vault.profile import DATABASE_NAME, KEYFILE_NAME, ProfileFolder
 
 CONNECT_TIMEOUT_S: Final = 5.0
 _SETTLE_TIMEOUT_S: Final = 5.0
@@ -41,9 +43,9 @@ async def open_profile(arguments: argparse.Namespace) -> AsyncIterator[Agent]:
         NoProfile, WrongPassphrase, VaultDamaged, VaultTooNew, ProfileInUse.
         UsageError: the passphrase cannot be read.
     """
-    entrance = ProfileEntrance(profile_folder(arguments))
-    if not entrance.exists:
-        raise NoProfile(f"There is no profile called {arguments.profile}.")
+    folder = profile_folder(arguments)
+    _require(folder)
+    entrance = ProfileEntrance(folder)
     agent = await entrance.unlock(passphrase.read_passphrase(arguments))
     try:
         yield agent
@@ -59,8 +61,7 @@ async def open_profile_offline(arguments: argparse.Namespace) -> AsyncIterator[A
         As `open_profile`.
     """
     folder = profile_folder(arguments)
-    if not folder.exists:
-        raise NoProfile(f"There is no profile called {arguments.profile}.")
+    _require(folder)
     agent = await unlock_offline(folder, passphrase.read_passphrase(arguments))
     try:
         yield agent
@@ -91,6 +92,7 @@ async def wait_until_online(agent: Agent, timeout_s: float, hint: str = "") -> N
     Raises:
         Unreachable: the relay did not answer, or not in time.
         NotTrusted: the relay proved another key than the pinned one.
+        Refused: the relay does not want this account.
     """
     try:
         async with asyncio.timeout(timeout_s), agent.events() as events:
@@ -115,12 +117,29 @@ async def settle(agent: Agent, timeout_s: float = _SETTLE_TIMEOUT_S) -> bool:
     return True
 
 
+def _require(folder: ProfileFolder) -> None:
+    if folder.exists:
+        return
+    if folder.keyfile.exists():
+        raise VaultDamaged(
+            f"This profile has its {KEYFILE_NAME} and no {DATABASE_NAME}.",
+            f"Put {DATABASE_NAME} back from a backup. If it was never set up to the end, sign up again.",
+        )
+    raise NoProfile(f"There is no profile called {folder.name}.")
+
+
+def _joined(*hints: str) -> str:
+    return " ".join(filter(None, map(str.strip, hints)))
+
+
 def _is_up(link: LinkView, hint: str) -> bool:
     match link.state:
         case LinkState.ONLINE:
             return True
         case LinkState.NOT_TRUSTED:
-            raise NotTrusted(link.detail)
+            raise NotTrusted(link.detail, _joined(hint, NotTrusted.default_hint))
+        case LinkState.OFFLINE if link.refused:
+            raise Refused(link.refused, link.detail, hint=_joined(hint, remedy_of_refusal(link.refused)))
         case LinkState.OFFLINE if link.detail:
             raise Unreachable(link.detail, hint)
         case _:

@@ -69,6 +69,8 @@ class Watch:
                         self._trouble = None
                     elif link.state is LinkState.NOT_TRUSTED:
                         self._trouble = NotTrusted(link.detail)
+                    elif link.state is LinkState.OFFLINE and link.refused:
+                        self._trouble = Refused(link.refused, link.detail)
                     elif link.state is LinkState.OFFLINE:
                         self._trouble = Unreachable(link.detail)
                 case Notice(NoticeLevel.SECURITY, code, text, self._conversation) if code == _FALSE_KEYS:
@@ -88,7 +90,7 @@ class Watch:
         try:
             async with asyncio.timeout(timeout_s):
                 if self._waiting:
-                    await wait_until_online(agent, connect_timeout_s)
+                    await wait_until_online(agent, connect_timeout_s, Unreachable.default_hint)
                 while self._waiting:
                     self._raise_trouble()
                     self._changed.clear()

@@ -366,7 +366,7 @@ class Agent:
             case LinkDown():
                 self._reports.put(inputs.LinkClosed())
                 state = LinkState.OFFLINE if event.is_trusted else LinkState.NOT_TRUSTED
-                self._set_link(LinkView(state, event.reason, event.retry_in_s))
+                self._set_link(LinkView(state, event.reason, event.retry_in_s, event.refused))
             case StockLow():
                 self._reports.put(inputs.StockReported(event.stock))
             case Arrived():

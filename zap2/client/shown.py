@@ -149,11 +149,15 @@ class MeView:
 
 @dataclass(frozen=True, slots=True)
 class LinkView:
-    """The state of the link, with words for the status line. `retry_in_s` is None when no try is planned."""
+    """The state of the link, with words for the status line. `retry_in_s` is None when no try is planned.
+
+    `refused` is the code with which the relay refused this account for good, empty otherwise.
+    """
 
     state: LinkState
     detail: str = ""
     retry_in_s: float | None = None
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from zap2.client.api import RelayView, VerificationView
 from zap2.client.opening import OpenVault, create_vault, open_vault
 from zap2.client.relay.registration import RegistrationClient
 from zap2.engine import account
-from zap2.errors import ProfileExists, Refused, TransportError, UsageError
+from zap2.errors import NotTrusted, OtherRelayKey, ProfileExists, Refused, TransportError, UsageError
 from zap2.ids import RandomBytes
 from zap2.phone import parse_number
 from zap2.vault.profile import ProfileFolder
@@ -62,7 +62,13 @@ class ProfileSignup:
         parsed = RelayAddress.parse(address)
         await self.close()
         registration = RegistrationClient(parsed, rng=self._rng, invite=self._invite, pin=self._pin)
-        relay = await registration.connect()
+        try:
+            relay = await registration.connect()
+        except OtherRelayKey:
+            raise NotTrusted(
+                "The relay has another key than the one in the address.",
+                "Check the address for typing errors, and ask the relay's host for it.",
+            ) from None
         self._registration = registration
         self._progress = _Progress(address=RelayAddress.parse(relay.address))
         return relay

@@ -58,12 +58,14 @@ class LinkDown:
     """The way is closed; tokens of unacknowledged deliveries are void and the envelopes come again.
 
     `reason` is for a person. `retry_in_s` is None when no try is planned. `is_trusted` is False when the other end
-    proved another key than the pinned one.
+    proved another key than the pinned one. `refused` is the code with which the other end refused this account for
+    good; empty where trying again may help.
     """
 
     reason: str
     retry_in_s: float | None
     is_trusted: bool = True
+    refused: str = ""
 
 
 @dataclass(frozen=True, slots=True)

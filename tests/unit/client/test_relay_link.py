@@ -130,7 +130,7 @@ async def test_a_refused_log_in_is_told_and_left_alone_for_long() -> None:
 
     async with scripted_relay(refuse) as relay, running(make_transport(relay)) as reports:
         down = await reports.next(LinkDown)
-    assert down == LinkDown("The relay has no account for this profile.", 300.0)
+    assert down == LinkDown("The relay has no account for this profile.", 300.0, refused="not-found")
 
 
 async def test_a_log_in_that_is_refused_for_now_waits_as_long_as_it_was_told() -> None:

@@ -6,7 +6,7 @@ import hmac
 from typing import Final
 
 from zap2.crypto.primitives import parse_ed25519, verify_ed25519
-from zap2.errors import CryptoError, NotTrusted
+from zap2.errors import CryptoError, NotTrusted, OtherRelayKey
 from zap2.ids import RandomBytes
 from zap2.wire.frames import ClientHello, Greeting
 from zap2.wire.statements import greeting_statement, relay_fingerprint
@@ -32,7 +32,7 @@ def check_greeting(hello: ClientHello, greeting: Greeting, pinned: str | None) -
     """
     fingerprint = relay_fingerprint(greeting.relay_key)
     if pinned is not None and not hmac.compare_digest(fingerprint, pinned):
-        raise NotTrusted("The relay has another key than the one that this profile trusts.")
+        raise OtherRelayKey
     statement = greeting_statement(hello.nonce, greeting.challenge, greeting.relay_key)
     try:
         verify_ed25519(parse_ed25519(greeting.relay_key), statement, greeting.signature)

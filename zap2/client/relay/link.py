@@ -174,10 +174,12 @@ class RelayTransport:
         if isinstance(error, NotTrusted):
             return LinkDown(str(error), None, is_trusted=False)
         reason = str(error)
+        refused = ""
         wait_s = self._backoff.next_wait_s()
         asked_s: float | None = None
         if isinstance(error, Refused):
             reason = words_of_refusal(error)
+            refused = "" if error.is_temporary else error.code
             asked_s = _LONG_WAIT_S if error.retry_after_s is None else error.retry_after_s
         elif inbox.reconnect_after_s is not None:
             asked_s = inbox.reconnect_after_s
@@ -185,7 +187,7 @@ class RelayTransport:
             asked_s = _LONG_WAIT_S
         if asked_s is not None:
             wait_s = max(wait_s, self._backoff.spread_s(min(asked_s, _LONGEST_WAIT_S)))
-        return LinkDown(reason, wait_s)
+        return LinkDown(reason, wait_s, refused=refused)
 
     # ---------------------------------------------------------------------------------------- the requests
 

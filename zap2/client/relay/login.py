@@ -99,6 +99,15 @@ def words_of_refusal(refused: Refused) -> str:
     return f"The relay refused the log-in: {refused}"
 
 
+def remedy_of_refusal(code: str) -> str:
+    """Say what the person can do about a log-in that was refused for good."""
+    if code == ErrorCode.NOT_FOUND:
+        return (
+            "Ask its host to restore the backup of the relay, or sign up again under another --profile name."
+        )
+    return "Ask the relay's host."
+
+
 async def _resume(connection: RelayConnection, token: bytes) -> LoggedIn | None:
     try:
         return await connection.request(lambda rid: Resume(rid, token), LoggedIn)
