@@ -111,6 +111,10 @@ class Terminal:
             pass
         return self._process.returncode
 
+    def send_signal(self, number: signal.Signals) -> None:
+        """Send the program a signal."""
+        self._process.send_signal(number)
+
     def _read(self) -> bool:
         """Take in what the program wrote within a moment; False when it wrote nothing."""
         ready, _, _ = select.select([self._ours], [], [], _STEP_S)

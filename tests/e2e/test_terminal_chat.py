@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 
 from tests.e2e.commands import NUMBERS, PASSPHRASE, Machine, wait_until
@@ -139,6 +140,16 @@ def test_a_chat_can_host_its_relay(machine: Machine) -> None:
         one.type(CTRL_Q)
         assert one.wait_for_end() == 0
     assert machine.run("send", "--profile", "two", "--to", NUMBERS["one"], "still there?").code == 4
+
+
+def test_a_chat_whose_terminal_closes_puts_it_back_and_ends(machine: Machine) -> None:
+    """SIGHUP: the screen and the cursor are restored, the relay inside stops, and the exit code says why."""
+    with _chat(machine, "one", "--serve", "--port", "0") as one:
+        one.wait_for("Which relay?", "zap2+ws://")
+        one.send_signal(signal.SIGHUP)
+        assert one.wait_for_end() == 128 + signal.SIGHUP
+    assert one.written.rindex(b"\x1b[?1049l") > one.written.rindex(b"\x1b[?1049h")
+    assert b"\x1b[?25h" in one.written
 
 
 def _groups_in(screen: str) -> list[str]:
