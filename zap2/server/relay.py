@@ -125,10 +125,12 @@ class Relay:
         try:
             if options.tls_cert is not None and options.tls_key is not None:
                 self._certificate = Certificate(options.tls_cert, options.tls_key)
+            # First of all, so that a port in use leaves no keys behind that nobody was meant to have.
+            server = await self._bind()
             if options.data_dir is not None:
                 self._lock = datadir.claim(options.data_dir)
             await self._open()
-            await self._listen()
+            await server.start_serving()
             if options.metrics_port is not None:
                 self._watch = await _open_watch(self._services, options.metrics_port)
         except BaseException:
@@ -257,15 +259,17 @@ class Relay:
         )
         self._operator = Operator(self._services)
 
-    async def _listen(self) -> None:
+    async def _bind(self) -> asyncio.Server:
+        """Take the port; connections come once the server starts serving."""
         options = self._options
         try:
-            self._server = await asyncio.get_running_loop().create_server(
+            self._server = server = await asyncio.get_running_loop().create_server(
                 self._make_connection,
                 options.host,
                 options.port,
                 ssl=self._certificate.context if self._certificate else None,
                 backlog=_BACKLOG,
+                start_serving=False,
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
@@ -276,6 +280,7 @@ class Relay:
             raise UsageError(
                 f"The relay cannot listen on {options.host}, port {options.port}: {error.strerror or error}."
             ) from error
+        return server
 
     def _make_connection(self) -> WebSocketConnection:
         options = self._options

@@ -16,6 +16,9 @@ from zap2.server.options import RelayOptions
 from zap2.server.relay import Relay
 
 _YOUR_DOMAIN: Final = "<your domain>"
+_THIS_COMPUTER_ONLY: Final = (
+    "This address works on this computer only. For others: --host 0.0.0.0 with TLS (README, Host a relay)."
+)
 
 
 def run(options: RelayOptions, log_format: LogFormat = "text") -> int:
@@ -63,6 +66,8 @@ def invitation(options: RelayOptions, fingerprint: str, port: int) -> str:
     lines = [address, ""]
     if _YOUR_DOMAIN not in address:
         lines += [_qr(address), "A friend types:", f"  zap2 chat --relay {address}", ""]
+        if is_loopback(options.host) and not options.trust_forwarded:
+            lines += [_THIS_COMPUTER_ONLY, ""]
     else:
         if not options.has_tls:
             lines += [

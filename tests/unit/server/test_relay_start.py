@@ -33,6 +33,19 @@ async def test_a_port_in_use() -> None:
         assert "--port" in error.hint
 
 
+async def test_a_port_in_use_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Guards the order: the port first, so that no key is made for a relay that never was."""
+    async with Relay(RelayOptions(port=0)) as relay:
+        await _start(port=relay.port, data_dir=tmp_path / "new")
+    assert not (tmp_path / "new").exists()
+
+
+def test_who_hosts_for_nobody_else_is_told() -> None:
+    """Guards hosts who would hand out an address of the loopback; a proxy in front of it has another one."""
+    assert "this computer only" in invitation(RelayOptions(), _FP, 8765)
+    assert "this computer only" not in invitation(RelayOptions(trust_forwarded=True), _FP, 8765)
+
+
 async def test_a_host_that_is_not_ours() -> None:
     assert "cannot listen on 192.0.2.1" in str(await _start(host="192.0.2.1"))
 

@@ -82,7 +82,10 @@ async def check_code(services: Services, peer: Peer, frame: CheckCode) -> Ticket
     if check is CodeCheck.WRONG:
         raise Refused(ErrorCode.WRONG_CODE, "This is not the code that was sent.")
     if check is CodeCheck.EXPIRED:
-        raise Refused(ErrorCode.CODE_EXPIRED, "This code has expired or was used; ask for a new one.")
+        raise Refused(
+            ErrorCode.CODE_EXPIRED,
+            "No code is valid for this number: it was used, has expired, or never was.",
+        )
     if check is CodeCheck.TOO_MANY_TRIES:
         raise Refused(ErrorCode.TOO_MANY_TRIES, "Too many wrong codes; ask for a new one.")
     return Ticket(frame.rid, await _make_ticket(services, number_key, now_ms), TICKET_TTL_S)
