@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
 from typing import Final
@@ -19,12 +20,15 @@ from zap2.client.api import VerificationView
 from zap2.client.opening import open_vault
 from zap2.client.signup import ProfileSignup
 from zap2.engine.account import check_name
-from zap2.errors import ProfileExists, Refused, Unreachable, UsageError
+from zap2.errors import ProfileExists, Refused, Unreachable, UsageError, VaultError, Zap2Error
 from zap2.phone import format_number, parse_number
 from zap2.vault.profile import ProfileFolder
 
 _WRONG_CODE: Final = "wrong-code"
 _MAX_INVITE: Final = 64
+_ROOM_B: Final = 1024 * 1024
+"""Less than this is too little for a vault that has just been made."""
+
 _PIN_CHARS: Final = (4, 64)
 _NOT_PUBLISHED: Final = (
     "The profile is set up, and others can write to you as soon as it has been online: open it again."
@@ -83,7 +87,10 @@ async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number:
     finally:
         await signup.close()
     try:
-        await _go_online(agent, arguments.connect_timeout)
+        try:
+            await _go_online(agent, arguments.connect_timeout)
+        except Zap2Error as error:
+            raise why_unpublished(error, folder.path) from None
         say(f"Signed up: {agent.me.name}, {format_number(agent.me.number)}, at {agent.me.relay}")
     finally:
         await agent.close()
@@ -160,6 +167,16 @@ def _prompt() -> None:
     if sys.stdin.isatty():
         sys.stderr.write("Code: ")
         sys.stderr.flush()
+
+
+def why_unpublished(error: Zap2Error, folder: Path) -> Zap2Error:
+    """Give the reason why the keys did not go out: the disk where it is full, else what was noticed."""
+    if shutil.disk_usage(folder).free >= _ROOM_B:
+        return error
+    return VaultError(
+        f"The disk of {folder} is full.",
+        "The profile exists: make room and use it, for example with `zap2 receive`, and it completes itself.",
+    )
 
 
 async def _go_online(agent: Agent, timeout_s: float) -> None:
