@@ -17,7 +17,7 @@ sim:          ## the seeded worlds alone
 	$(PYTHON) -m pytest tests/sim -q
 
 fuzz:         ## the property tests, with many more examples
-	$(PYTHON) -m pytest tests/property -q --hypothesis-profile=long -n auto
+	$(PYTHON) -m pytest tests/property tests/fuzz -q --hypothesis-profile=long -n auto
 
 snapshots:    ## write the screens of tests/tui anew; look at the difference before it is committed
 	ZAP2_UPDATE_SNAPSHOTS=1 $(PYTHON) -m pytest tests/tui/test_snapshots.py -q
