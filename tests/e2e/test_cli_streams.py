@@ -63,3 +63,11 @@ def test_everything_that_is_made_is_private(machine: Machine, relay: RelayServer
         assert told.code == 1
         assert f"TROUBLE  config folder: others can look into {path};" in told.out
         path.chmod(mode)
+
+
+def test_what_could_not_be_written_stays_unread(two_people: Machine) -> None:
+    """A full disk behind `receive` loses no message and tells nobody that it was read."""
+    two_people.does("send", "--profile", "two", "--to", NUMBERS["one"], "not to be lost")
+    done = _shell(two_people, "receive --profile one --json --timeout 20", ">/dev/full")
+    assert done.returncode == 1
+    assert two_people.receive_texts("one", 1) == ["not to be lost"]

@@ -22,6 +22,9 @@ _PRINTED_BEFORE: Final = "What had arrived earlier is printed; what waits at the
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `zap2 receive`."""
+    parser.description = (
+        "Print unread messages. What is printed counts as read; authors whom you accepted are told."
+    )
     add_profile_option(parser)
     parser.add_argument("--json", action="store_true", help="print each message as a JSON object")
     parser.add_argument("--follow", action="store_true", help="go on until interrupted")

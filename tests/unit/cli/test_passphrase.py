@@ -86,3 +86,15 @@ def test_a_missing_file_and_a_closed_descriptor_are_told(tmp_path: Path) -> None
     os.close(writing)
     with pytest.raises(UsageError):
         read_passphrase(argparse.Namespace(passphrase_fd=reading, passphrase_file=None))
+
+
+@pytest.mark.parametrize(("passphrase", "is_weak"), [("abc", True), ("correct horse battery staple", False)])
+def test_a_weak_one_is_taken_and_said_to_be_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], passphrase: str, is_weak: bool
+) -> None:
+    """Scripts go on; the person is told, and only of a weak one."""
+    path = tmp_path / "passphrase"
+    path.write_text(passphrase)
+    path.chmod(0o600)
+    assert read_new_passphrase(_from_file(path)) == passphrase
+    assert ("weak" in capsys.readouterr().err) is is_weak
