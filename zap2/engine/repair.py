@@ -180,21 +180,23 @@ def distrust_all(work: Work) -> None:
 
 
 def renew_unanswered(work: Work) -> None:
-    """Set sessions up anew on which something was sent a day ago and never confirmed; once a week for a contact.
+    """Set sessions up anew on which something was sent a day ago and never confirmed; once a day for a contact.
 
     The other side may have lost the session, or the prekeys that it was set up with, by a restored backup for
     example, and then nothing that is sent on it is ever read.
     """
     for entry in list(work.sessions.by_recency()):
-        if entry.is_receive_only or work.now_ms - entry.created_at_ms < _DAY_MS:
+        if entry.is_receive_only:
             continue
-        is_unanswered = work.store.messages.has_unconfirmed(
+        sent_at_ms = work.store.messages.newest_unconfirmed_ms(
             conversation_with(entry.peer),
             work.keys.uid,
             from_ms=work.now_ms - work.policy.resend_for_ms,
             to_ms=work.now_ms - _DAY_MS,
         )
-        if is_unanswered and not work.store.contacts.count_repairs(entry.peer, work.now_ms - _WEEK_MS):
+        if sent_at_ms is not None and not work.store.contacts.count_repairs(
+            entry.peer, work.now_ms - _DAY_MS
+        ):
             suspect(work, entry.peer)
 
 

@@ -152,6 +152,15 @@ class SessionBook:
         )
         return not is_loser
 
+    def prefer_working(self, unanswered: Entry, now_ms: int) -> bool:
+        """Send on an archived session on which something came, in place of one that nobody answers; True if so."""
+        for entry in self.by_recency():
+            if entry.peer == unanswered.peer and entry.is_receive_only and entry.session.is_confirmed:
+                self._put(replace(unanswered, is_receive_only=True, retired_at_ms=now_ms))
+                self._put(replace(entry, is_receive_only=False, retired_at_ms=None))
+                return True
+        return False
+
     def forget_retired_before(self, at_ms: int) -> None:
         """Forget archived sessions on which nothing has come since a time."""
         for entry in list(self.by_recency()):

@@ -172,13 +172,16 @@ class MessageStore:
         ).fetchone()
         return int(row[0])
 
-    def has_unconfirmed(self, conversation: ConversationId, author: Uid, *, from_ms: int, to_ms: int) -> bool:
-        """Say whether an own message from between two times was sent and never confirmed by its reader."""
-        sql = (
-            "SELECT 1 FROM message WHERE conversation = ? AND author = ? AND state = 'sent'"
-            " AND sent_at_ms BETWEEN ? AND ? LIMIT 1"
-        )
-        return self._connection.execute(sql, (conversation, author, from_ms, to_ms)).fetchone() is not None
+    def newest_unconfirmed_ms(
+        self, conversation: ConversationId, author: Uid, *, from_ms: int, to_ms: int
+    ) -> int | None:
+        """Give when the newest own message between two times was sent that its reader never confirmed."""
+        row = self._connection.execute(
+            "SELECT max(sent_at_ms) FROM message WHERE conversation = ? AND author = ? AND state = 'sent'"
+            " AND sent_at_ms BETWEEN ? AND ?",
+            (conversation, author, from_ms, to_ms),
+        ).fetchone()
+        return None if row[0] is None else int(row[0])
 
     def mark_these_read(self, conversation: ConversationId, messages: Iterable[MessageId]) -> list[MessageId]:
         """Mark messages as read and give those that this changed."""
