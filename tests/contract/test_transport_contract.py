@@ -231,6 +231,16 @@ async def test_a_number_leads_to_who_registered_it(ada: Person, ben: Person) -> 
         assert refused.value.code == "not-found"
 
 
+async def test_who_does_not_want_to_be_found_is_not_until_they_do(ada: Person, ben: Person) -> None:
+    async with ada.online() as (way, _), ben.online() as (other, _):
+        await other.set_listed(False)
+        with pytest.raises(Refused) as refused:
+            await way.look_up(ben.number)
+        assert refused.value.code == "not-found"
+        await other.set_listed(True)
+        assert await way.look_up(ben.number) == ben.uid
+
+
 async def test_an_envelope_arrives_as_it_was_sent_at_once_or_later(ada: Person, ben: Person) -> None:
     payloads = [os.urandom(512), os.urandom(65536)]
     async with ada.online() as (way, _):
@@ -313,6 +323,10 @@ async def test_without_a_link_requests_fail_at_once_as_unreachable(world: World,
         await way.fetch(ada.uid)
     with pytest.raises(Unreachable):
         await way.look_up(ada.number)
+    with pytest.raises(Unreachable):
+        await way.set_pin("1234")
+    with pytest.raises(Unreachable):
+        await way.set_listed(False)
     with pytest.raises(Unreachable):
         await way.send(_envelope(1), ada.uid, bytes(512), _EXPIRY_S)
     await way.acknowledge([1])

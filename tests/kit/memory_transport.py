@@ -57,6 +57,8 @@ class _Account:
     acknowledged: int = 0
     mailbox: dict[int, tuple[EnvelopeId, bytes]] = field(default_factory=dict)
     has_mail: asyncio.Event = field(default_factory=asyncio.Event)
+    pin: str | None = field(default=None, repr=False)
+    is_listed: bool = True
 
 
 class MemoryNetwork:
@@ -181,7 +183,7 @@ class MemoryTransport:
 
         def work() -> Uid:
             for uid, account in self._network.accounts.items():
-                if account.number == number:
+                if account.number == number and account.is_listed:
                     return uid
             raise Refused("not-found", "Nobody has this number.")
 
@@ -206,6 +208,22 @@ class MemoryTransport:
             if seq is not None and account.mailbox.pop(seq, None) is not None:
                 account.acknowledged = max(account.acknowledged, seq)
         account.has_mail.set()
+
+    async def set_pin(self, pin: str | None) -> None:
+        """Keep the PIN; nobody takes numbers over here."""
+
+        def work() -> None:
+            self._network.account(self._uid).pin = pin
+
+        self._request(work)
+
+    async def set_listed(self, listed: bool) -> None:
+        """Choose whether others find this account by its number."""
+
+        def work() -> None:
+            self._network.account(self._uid).is_listed = listed
+
+        self._request(work)
 
     def _request(self, work: Callable[[], _ResultT]) -> _ResultT:
         if not self._is_up:

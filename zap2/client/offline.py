@@ -46,6 +46,14 @@ class NoTransport:
     async def acknowledge(self, tokens: Sequence[int]) -> None:
         """Do nothing: nothing ever arrives."""
 
+    async def set_pin(self, pin: str | None) -> None:
+        """Raise Unreachable."""
+        _refuse()
+
+    async def set_listed(self, listed: bool) -> None:
+        """Raise Unreachable."""
+        _refuse()
+
 
 def _refuse() -> NoReturn:
     raise Unreachable("This command does not connect to the relay.")

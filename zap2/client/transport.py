@@ -133,3 +133,11 @@ class Transport(Protocol):
     async def acknowledge(self, tokens: Sequence[int]) -> None:
         """Say that deliveries are committed; those of a link that is gone are ignored."""
         ...
+
+    async def set_pin(self, pin: str | None) -> None:
+        """Set the registration PIN, without which nobody takes this account's number over; None removes it."""
+        ...
+
+    async def set_listed(self, listed: bool) -> None:
+        """Choose whether others find this account by its number."""
+        ...

@@ -41,7 +41,19 @@ from zap2.client.transport import LinkConnecting, LinkDown, LinkUp, Outcome, Pub
 from zap2.errors import NotTrusted, ProtocolViolation, Refused, TransportError, Unreachable, Zap2Error
 from zap2.ids import EnvelopeId, RandomBytes, Uid
 from zap2.wire.fields import MAX_ACKS, MAX_EXPIRY_S, MAX_PAIRS_PER_PUBLISH, CloseCode
-from zap2.wire.frames import Bundle, Fetch, Found, Lookup, Publish, Published, Send, Sent
+from zap2.wire.frames import (
+    Bundle,
+    Done,
+    Fetch,
+    Found,
+    Lookup,
+    Publish,
+    Published,
+    Send,
+    Sent,
+    SetListed,
+    SetPin,
+)
 
 _HELD_S: Final = 10.0
 """A connection that was up for this long begins the waits anew."""
@@ -233,6 +245,16 @@ class RelayTransport:
         seqs = inbox.redeem(tokens)
         for start in range(0, len(seqs), MAX_ACKS):
             connection.acknowledge(seqs[start : start + MAX_ACKS])
+
+    async def set_pin(self, pin: str | None) -> None:
+        """Set the registration PIN, without which nobody takes this account's number over; None removes it."""
+        connection, _ = self._open_way()
+        await connection.request(lambda rid: SetPin(rid, pin), Done)
+
+    async def set_listed(self, listed: bool) -> None:
+        """Choose whether others find this account by its number."""
+        connection, _ = self._open_way()
+        await connection.request(lambda rid: SetListed(rid, listed), Done)
 
     def _open_way(self) -> tuple[RelayConnection, Inbox]:
         if self._way is None:
