@@ -1,7 +1,8 @@
 """Published vectors through the very functions that the protocol calls.
 
-RFC 7748, RFC 8032, RFC 5869, RFC 4231, NIST's GCM and ML-KEM vectors, OpenSSL's ChaCha20-Poly1305 and the HPKE
-post-quantum draft's, all as the PyPI package `cryptography-vectors` carries them.
+RFC 7748, RFC 8032, RFC 5869, RFC 4231, RFC 9106, RFC 9180, NIST's SHA-2, GCM and ML-KEM vectors, OpenSSL's
+ChaCha20-Poly1305 and the HPKE post-quantum draft's, all as the PyPI package `cryptography-vectors` carries them.
+libsignal's fingerprint vector is in tests/unit/crypto/test_safety_number.py, Wycheproof beside this file.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.bindings._rust import openssl as rust_openssl
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from cryptography.hazmat.primitives.hpke import AEAD, KDF, KEM, MLKEM768X25519PrivateKey, Suite
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from zap2.crypto.primitives import (
     X25519KeyPair,
@@ -214,3 +216,55 @@ def test_hpke_hybrid_post_quantum_draft() -> None:
         bytes.fromhex(first["aad"]),
     )
     assert opened == bytes.fromhex(first["pt"])
+
+
+def test_hpke_rfc_9180() -> None:
+    """Appendix A with X25519, HKDF-SHA256 and AES-256-GCM, base mode: key schedule and AEAD are those of the seal."""
+    with _open("HPKE/test-vectors.json") as file:
+        vectors = json.load(file)
+    names = ("mode", "kem_id", "kdf_id", "aead_id")
+    (vector,) = [one for one in vectors if tuple(one[name] for name in names) == (0, 0x20, 1, 2)]
+    suite = Suite(KEM.X25519, KDF.HKDF_SHA256, AEAD.AES_256_GCM)
+    key, info, first = (
+        X25519KeyPair(bytes.fromhex(vector["skRm"])).key,
+        bytes.fromhex(vector["info"]),
+        vector["encryptions"][0],
+    )
+    sealed, aad = bytes.fromhex(vector["enc"] + first["ct"]), bytes.fromhex(first["aad"])
+    opened = rust_openssl.hpke._decrypt_with_aad(suite, sealed, key, info, aad)
+    assert opened == bytes.fromhex(first["pt"])
+    with pytest.raises(InvalidTag):
+        rust_openssl.hpke._decrypt_with_aad(suite, sealed, key, info + b"\x00", aad)
+
+
+def test_argon2id_rfc_9106() -> None:
+    """Section 5.3, which has a secret and associated data, and the command-line tool's: what wraps the vault's key."""
+    counted = 0
+    for record in _blocks("KDF/argon2id.txt"):
+        if "output" not in record:
+            continue
+        output = _bytes(record, "output")
+        derived = Argon2id(
+            salt=_bytes(record, "salt"),
+            length=int(record["length"]),
+            iterations=int(record["iter"]),
+            lanes=int(record["lanes"]),
+            memory_cost=int(record["memcost"]),
+            ad=_bytes(record, "ad") or None,
+            secret=_bytes(record, "secret") or None,
+        ).derive(_bytes(record, "pass"))
+        assert derived == output
+        counted += 1
+    assert counted >= 6
+
+
+@pytest.mark.parametrize("name", ["sha256", "sha512"])
+def test_sha_2_nist(name: str) -> None:
+    """The hashes under transcripts, addresses and safety numbers."""
+    counted = 0
+    for length in ("Short", "Long"):
+        for record in _records(f"hashes/SHA2/{name.upper()}{length}Msg.rsp", "md"):
+            message = _bytes(record, "msg")[: int(record["len"]) // 8]
+            assert hashlib.new(name, message).digest() == _bytes(record, "md")
+            counted += 1
+    assert counted > 100
