@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
 
 import pytest
@@ -13,6 +12,7 @@ from doubleratchet import Header as TheirHeader
 from x3dh import Bundle, IdentityKeyFormat
 from x3dh import Header as AgreementHeader
 
+from tests.conversations import CONVERSATIONS, Traffic, converse
 from tests.crypto_world import NOW_S, new_person, seeded
 from tests.syndace import (
     AgreementState,
@@ -32,35 +32,7 @@ from zap2.crypto.ratchet import DoubleRatchet, RatchetLabels
 from zap2.crypto.ratchet_state import RatchetState
 from zap2.crypto.session_state import SessionOrigin, new_state
 
-CONVERSATIONS = 30
-STEPS = 40
-
 _CURVE = IdentityKeyFormat.CURVE_25519
-
-Send = Callable[[bytes], bytes]
-Receive = Callable[[bytes], bytes]
-
-
-def _converse(seed: int, send: tuple[Send, Send], receive: tuple[Receive, Receive]) -> int:
-    """Let two sides talk over a network that loses, delays and reorders; side 0 begins. Counts what was read."""
-    dice = random.Random(seed)
-    first = dice.randbytes(10)
-    assert receive[1](send[0](first)) == first
-    under_way: tuple[list[tuple[bytes, bytes]], list[tuple[bytes, bytes]]] = ([], [])
-    read = 0
-    for _ in range(STEPS):
-        side = dice.randrange(2)
-        for _ in range(dice.choice((1, 1, 2, 5))):
-            content = dice.randbytes(dice.randrange(300))
-            payload = send[side](content)
-            if dice.random() > 0.1:
-                under_way[side].append((content, payload))
-        while under_way[side] and dice.random() < 0.8:
-            at = 0 if dice.random() < 0.6 else dice.randrange(len(under_way[side]))
-            content, payload = under_way[side].pop(at)
-            assert receive[1 - side](payload) == content
-            read += 1
-    return read
 
 
 class _Zap2Session:
@@ -82,7 +54,7 @@ class _Zap2Session:
 @pytest.mark.parametrize("we_begin", [True, False])
 def test_session_talks_to_their_ratchet_on_the_wire(we_begin: bool) -> None:
     """Every byte that leaves a session is read by their ratchet with the wire format put around it, and back."""
-    read = 0
+    traffic = Traffic()
     for seed in range(CONVERSATIONS):
         rng = seeded(seed)
         root_key, transcript_hash, first, second = rng(32), rng(32), rng(32), rng(32)
@@ -113,10 +85,10 @@ def test_session_talks_to_their_ratchet_on_the_wire(we_begin: bool) -> None:
         )
 
         if we_begin:
-            read += _converse(seed, (ours.send, theirs.encrypt), (ours.receive, theirs.decrypt))
+            traffic += converse(seed, (ours.send, theirs.encrypt), (ours.receive, theirs.decrypt))
         else:
-            read += _converse(seed, (theirs.encrypt, ours.send), (theirs.decrypt, ours.receive))
-    assert read > CONVERSATIONS * STEPS / 2
+            traffic += converse(seed, (theirs.encrypt, ours.send), (theirs.decrypt, ours.receive))
+    traffic.check()
 
 
 class _Zap2Core:
@@ -183,7 +155,7 @@ class _TheirCore:
 @pytest.mark.parametrize("we_begin", [True, False])
 def test_core_talks_to_their_ratchet_after_their_x3dh(we_begin: bool) -> None:
     """X3DH of theirs and stage one of ours agree, and the two ratchets talk with the package's own AEAD."""
-    read = 0
+    traffic = Traffic()
     for seed in range(CONVERSATIONS):
         rng = seeded(f"core {seed}")
         core = DoubleRatchet(RatchetLabels())
@@ -208,8 +180,8 @@ def test_core_talks_to_their_ratchet_after_their_x3dh(we_begin: bool) -> None:
             )
             theirs = _TheirCore(root_key, peer=prekey.public)
             sides = (theirs.send, ours.send), (theirs.receive, ours.receive)
-        read += _converse(seed, *sides)
-    assert read > CONVERSATIONS * STEPS / 2
+        traffic += converse(seed, *sides)
+    traffic.check()
 
 
 def _agree_with_their_bundle(
