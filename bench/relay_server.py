@@ -56,8 +56,8 @@ def split_cores(*servers: ServerProcess) -> None:
             server.pin(others[-1])
 
 
-class ServerProcess:
-    """A server process that prints its port, and ends when its standard input does.
+class ChildProcess:
+    """A module in a process of its own, which prints a number when it is ready and ends with its standard input.
 
     Args:
         module: what `python -m` runs.
@@ -74,7 +74,29 @@ class ServerProcess:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         assert line, f"{module} did not start"
-        self.port = int(line)
+        self.number = int(line)
+
+    def is_up(self) -> bool:
+        """Tell whether it still runs."""
+        return self.process.poll() is None
+
+    def stop(self) -> str:
+        """End it, and give what it printed last."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        self.process.stdin.close()
+        last = self.process.stdout.read()
+        self.process.wait(60)
+        return last
+
+
+class ServerProcess(ChildProcess):
+    """A server, which prints its port."""
+
+    @property
+    def port(self) -> int:
+        """Where it listens on the loopback."""
+        return self.number
 
     def cpu_s(self) -> float:
         """Give the processor time of all its threads, user and system."""
@@ -97,16 +119,6 @@ class ServerProcess:
     def open_files(self) -> int:
         """Count its open files and sockets."""
         return len(os.listdir(f"/proc/{self.process.pid}/fd"))
-
-    def is_up(self) -> bool:
-        """Tell whether it still runs."""
-        return self.process.poll() is None
-
-    def stop(self) -> None:
-        """End it as `zap2 serve` is ended, and wait for that."""
-        assert self.process.stdin is not None
-        self.process.stdin.close()
-        self.process.wait(60)
 
 
 def _cpu_s(stat: Path) -> float:
@@ -135,7 +147,6 @@ def main() -> None:
     parser.add_argument("--store", default="sqlite")
     parser.add_argument("--usual-limits", action="store_true", help="those of `zap2 serve`")
     chosen = parser.parse_args()
-    raise_file_limit(8_192)
     limits = Limits() if chosen.usual_limits else UNLIMITED
     uvloop.run(
         _serve(
