@@ -9,8 +9,10 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass, field
 
-from zap2.engine.effects import FetchKeys, LookUpNumber, PublishKeys, SendEnvelope
+from zap2.engine.effects import FetchKeys, LookUpNumber, PublishKeys, SendEnvelope, SetDeliveryToken
 from zap2.engine.inputs import (
+    DeliveryTokenNotSet,
+    DeliveryTokenSet,
     Failure,
     Input,
     KeysFetched,
@@ -23,6 +25,7 @@ from zap2.engine.inputs import (
     SendAnswered,
 )
 from zap2.ids import EnvelopeId, Uid
+from zap2.wire.statements import delivery_token_hash
 
 
 @dataclass
@@ -31,6 +34,15 @@ class Mail:
 
     token: int
     payload: bytes
+
+
+@dataclass(frozen=True)
+class Way:
+    """How one envelope came, as the relay sees it: a sealed one from nobody (None)."""
+
+    sender: Uid | None
+    to: Uid
+    is_let_in: bool
 
 
 @dataclass
@@ -42,12 +54,12 @@ class Account:
     number: str
     signed_set: bytes = b""
     sid: int = 0
-    pairs: list[bytes] = field(default_factory=list)
+    pairs: list[tuple[int, bytes]] = field(default_factory=list)
     highest_oid: int = -1
     mailbox: list[Mail] = field(default_factory=list)
-    seen: set[EnvelopeId] = field(default_factory=set)
+    seen: set[tuple[Uid | None, EnvelopeId]] = field(default_factory=set)
     acknowledged: int = 0
-    old_sets: list[bytes] = field(default_factory=list)
+    token_hash: bytes | None = None
 
 
 @dataclass
@@ -60,6 +72,7 @@ class Malice:
     replay: float = 0.0
     tamper: float = 0.0
     refuse: float = 0.0
+    forget_token: float = 0.0
 
 
 class SimRelay:
@@ -71,6 +84,7 @@ class SimRelay:
         self.accounts: dict[Uid, Account] = {}
         self._next_token = 1
         self._past: list[bytes] = []
+        self.ways: list[Way] = []
 
     def register(self, uid: Uid, document: bytes, signature: bytes, number: str) -> None:
         """Open an account."""
@@ -82,11 +96,14 @@ class SimRelay:
             return self._refuse(request)
         match request:
             case SendEnvelope():
-                return self._send(request)
+                return self._send(sender, request)
             case FetchKeys():
                 return self._fetch(sender, request)
             case PublishKeys():
                 return self._publish(sender, request)
+            case SetDeliveryToken():
+                self.accounts[sender].token_hash = request.token_hash
+                return DeliveryTokenSet(request.token_hash)
             case LookUpNumber():
                 found = next((uid for uid, a in self.accounts.items() if a.number == request.number), None)
                 return NumberLookedUp(request.number, found)
@@ -96,7 +113,11 @@ class SimRelay:
     def opened(self, uid: Uid) -> Input:
         """What somebody learns when their link opens. Tokens are delivery numbers here."""
         account = self.accounts[uid]
-        return LinkOpened(len(account.pairs), account.sid, account.highest_oid, account.acknowledged)
+        if self._chance(self.malice.forget_token):
+            account.token_hash = None
+        return LinkOpened(
+            len(account.pairs), account.sid, account.highest_oid, account.acknowledged, account.token_hash
+        )
 
     def acknowledge(self, uid: Uid, token: int) -> None:
         """Forget a delivery."""
@@ -124,10 +145,19 @@ class SimRelay:
             return self._rng.choice(self._past)
         return None
 
-    def _send(self, request: SendEnvelope) -> Input:
+    def _send(self, sender: Uid, request: SendEnvelope) -> Input:
         account = self.accounts[request.to]
-        if request.envelope not in account.seen:
-            account.seen.add(request.envelope)
+        # Who sends sealed is nobody to the relay, for recognising repetitions too.
+        seen_from = sender if request.delivery_token is None else None
+        if request.delivery_token is not None:
+            is_let_in = delivery_token_hash(request.delivery_token) == account.token_hash
+            self.ways.append(Way(None, request.to, is_let_in))
+            if not is_let_in:
+                return SendAnswered(request.envelope, Failure("delivery-refused", is_final=False))
+        else:
+            self.ways.append(Way(sender, request.to, is_let_in=True))
+        if (seen_from, request.envelope) not in account.seen:
+            account.seen.add((seen_from, request.envelope))
             account.mailbox.append(Mail(self._next_token, request.payload))
             self._past.append(request.payload)
             self._next_token += 1
@@ -139,7 +169,7 @@ class SimRelay:
             return KeysNotFetched(request.uid, Failure("not-found", is_final=True))
         if not account.signed_set:
             return KeysNotFetched(request.uid, Failure("no-prekeys", is_final=False, retry_after_ms=1000))
-        pair = account.pairs.pop(0) if account.pairs else None
+        pair = account.pairs.pop(0)[1] if account.pairs else None
         signed_set = account.signed_set
         document, signature = account.document, account.document_signature
         if self._chance(self.malice.false_keys):
@@ -166,13 +196,14 @@ class SimRelay:
 
     def _publish(self, sender: Uid, request: PublishKeys) -> Input:
         account = self.accounts[sender]
+        account.pairs = [(oid, pair) for oid, pair in account.pairs if oid >= request.withdraw_below]
         if request.signed_set is not None and request.sid is not None and request.sid >= account.sid:
             account.signed_set, account.sid = request.signed_set, request.sid
         for oid, pair in zip(request.oids, request.one_time, strict=True):
             if oid > account.highest_oid:
-                account.pairs.append(pair)
+                account.pairs.append((oid, pair))
                 account.highest_oid = oid
-        return KeysPublished(request.sid, request.oids, len(account.pairs))
+        return KeysPublished(request.sid, request.oids, len(account.pairs), request.withdraw_below)
 
     def _refuse(self, request: object) -> Input:
         failure = Failure("rate-limited", is_final=False, retry_after_ms=self._rng.randrange(1, 3000))
@@ -183,6 +214,8 @@ class SimRelay:
                 return KeysNotFetched(request.uid, failure)
             case PublishKeys():
                 return KeysNotPublished(failure)
+            case SetDeliveryToken():
+                return DeliveryTokenNotSet(failure)
             case LookUpNumber():
                 return NumberNotLookedUp(request.number)
             case _:

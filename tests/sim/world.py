@@ -28,6 +28,7 @@ from zap2.engine.effects import (
     MessageStored,
     PublishKeys,
     SendEnvelope,
+    SetDeliveryToken,
 )
 from zap2.engine.engine import Engine
 from zap2.engine.inputs import Input
@@ -39,7 +40,7 @@ from zap2.vault.store import Store
 
 SMALL = Policy(one_time_stock=6, one_time_low=3, one_time_kept=40, send_window=8)
 START_MS = 1_800_000_000_000
-Request = SendEnvelope | FetchKeys | PublishKeys | LookUpNumber
+Request = SendEnvelope | FetchKeys | PublishKeys | LookUpNumber | SetDeliveryToken
 
 
 @dataclass
@@ -142,7 +143,7 @@ class World:
                 case SendEnvelope():
                     self._check_fresh(person, effect)
                     person.requests.append(effect)
-                case FetchKeys() | PublishKeys() | LookUpNumber():
+                case FetchKeys() | PublishKeys() | LookUpNumber() | SetDeliveryToken():
                     person.requests.append(effect)
                 case Acknowledge():
                     if self.rng.random() >= self.faults.lose_request:
@@ -391,5 +392,7 @@ def _unanswered(request: Request) -> Input:
             return inputs.KeysNotFetched(request.uid, failure)
         case PublishKeys():
             return inputs.KeysNotPublished(failure)
+        case SetDeliveryToken():
+            return inputs.DeliveryTokenNotSet(failure)
         case LookUpNumber():
             return inputs.NumberNotLookedUp(request.number)

@@ -12,12 +12,13 @@ from zap2.ids import ConversationId, EnvelopeId, MessageId, Uid
 
 @dataclass(frozen=True, slots=True)
 class SendEnvelope:
-    """Send these bytes; answer with `SendAnswered`."""
+    """Send these bytes, with a delivery token over a connection that does not name us; answer with `SendAnswered`."""
 
     envelope: EnvelopeId
     to: Uid
     payload: bytes = field(repr=False)
     expires_in_s: int
+    delivery_token: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,22 @@ class FetchKeys:
 
 @dataclass(frozen=True, slots=True)
 class PublishKeys:
-    """Publish prekeys; answer with `KeysPublished` (same `sid`, `oids`) or `KeysNotPublished`."""
+    """Withdraw pairs with an oid below a number and publish prekeys; answer with `KeysPublished` (same `sid`, `oids`,
+    `withdraw_below`) or `KeysNotPublished`.
+    """
 
     sid: int | None
     signed_set: bytes | None
     oids: tuple[int, ...]
     one_time: tuple[bytes, ...]
+    withdraw_below: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SetDeliveryToken:
+    """Have the other end hold the hash of our token; answer with `DeliveryTokenSet` or `DeliveryTokenNotSet`."""
+
+    token_hash: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +129,7 @@ Effect = (
     SendEnvelope
     | FetchKeys
     | PublishKeys
+    | SetDeliveryToken
     | LookUpNumber
     | Acknowledge
     | MessageStored

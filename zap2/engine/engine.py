@@ -12,7 +12,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
-from zap2.engine import account, incoming, inputs, outgoing, people, prekeeping, receipts, repair, sealing
+from zap2.engine import (
+    account,
+    delivery,
+    incoming,
+    inputs,
+    outgoing,
+    people,
+    prekeeping,
+    receipts,
+    repair,
+    sealing,
+)
 from zap2.engine.effects import Effect
 from zap2.engine.inputs import Input
 from zap2.engine.memory import Memory
@@ -28,6 +39,8 @@ def _open_link(work: Work, opened: inputs.LinkOpened) -> None:
     work.memory.fetch_again_at_ms.clear()
     work.store.outbox.hurry()
     prekeeping.open_link(work, opened)
+    delivery.open_link(work, opened)
+    _pass_token_on(work)
     sealing.flush(work)
     outgoing.request_keys(work)
     people.check_claims(work)
@@ -35,6 +48,18 @@ def _open_link(work: Work, opened: inputs.LinkOpened) -> None:
 
 def _close_link(work: Work, _: inputs.LinkClosed) -> None:
     work.memory.close_link()
+
+
+def _confirm_token(work: Work, answer: inputs.DeliveryTokenSet) -> None:
+    delivery.confirm_published(work, answer)
+    _pass_token_on(work)
+    sealing.flush(work)
+
+
+def _pass_token_on(work: Work) -> None:
+    for peer in delivery.to_pass_on(work):
+        if work.sessions.for_sending(peer) is not None:
+            sealing.seal(work, peer, [])
 
 
 def _pass_time(work: Work, _: inputs.TimePassed) -> None:
@@ -51,6 +76,7 @@ def _pass_time(work: Work, _: inputs.TimePassed) -> None:
         memory.fetch_again_at_ms = {
             peer: at_ms for peer, at_ms in memory.fetch_again_at_ms.items() if at_ms > work.now_ms
         }
+    delivery.publish(work)
     if memory.upkeep_due_at_ms <= work.now_ms or 0 < memory.publish_again_at_ms <= work.now_ms:
         memory.upkeep_due_at_ms = work.now_ms + work.policy.upkeep_every_ms
         prekeeping.replenish(work)
@@ -80,6 +106,8 @@ _HANDLERS: Final[dict[type, Callable[[Work, Any], None]]] = {
     inputs.KeysNotFetched: outgoing.do_without_keys,
     inputs.KeysPublished: prekeeping.confirm_published,
     inputs.KeysNotPublished: prekeeping.publish_later,
+    inputs.DeliveryTokenSet: _confirm_token,
+    inputs.DeliveryTokenNotSet: delivery.publish_later,
     inputs.StockReported: prekeeping.report_stock,
     inputs.NumberLookedUp: people.settle_claim,
     inputs.NumberNotLookedUp: people.leave_claim_open,

@@ -19,7 +19,7 @@ from zap2.crypto import (
     open_setup,
 )
 from zap2.crypto.header import SEALED_HEADER_B
-from zap2.engine import outgoing, people, prekeeping, receipts, repair
+from zap2.engine import delivery, outgoing, people, prekeeping, receipts, repair
 from zap2.engine.effects import Acknowledge, AlertCode, ConversationUpdated, MessageStored
 from zap2.engine.inputs import ArrivedEnvelope, EnvelopesArrived
 from zap2.engine.work import Work
@@ -34,7 +34,7 @@ from zap2.errors import (
 from zap2.ids import MessageId, Uid, conversation_with
 from zap2.vault import settings
 from zap2.vault.rows import MessageRow
-from zap2.wire.content import Opening, Profile, Receipt, ReceiptKind, Text, decode_content
+from zap2.wire.content import Delivery, Opening, Profile, Receipt, ReceiptKind, Text, decode_content
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +121,7 @@ def _open_setup(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
     )
     _remember_place(work, session, setup.message)
     work.contact_changed(peer)
+    delivery.doubt(work, peer)
     prekeeping.replenish(work)
     if is_in_use and opening is not None:
         repair.take_in(work, peer, opening)
@@ -192,6 +193,8 @@ def _take_in(work: Work, opened: _Opened) -> None:
                 continue
             case Profile():
                 profile = part
+            case Delivery():
+                work.store.contacts.set_delivery_token(opened.peer, part.token)
     if profile is not None:
         people.take_in_profile(work, opened.peer, profile)
 

@@ -107,12 +107,14 @@ class LinkOpened:
         highest_sid: of our signed sets that were ever published, 0 for none.
         highest_oid: of our pairs that were ever published, -1 for none.
         acknowledged: the highest number of a delivery that this account acknowledged, 0 for none.
+        delivery_token_hash: of the token that lets others in, None when the other end holds none.
     """
 
     stock: int
     highest_sid: int
     highest_oid: int = -1
     acknowledged: int = 0
+    delivery_token_hash: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,16 +176,31 @@ class KeysNotFetched:
 
 @dataclass(frozen=True, slots=True)
 class KeysPublished:
-    """Our prekeys are where others find them; `stock` one-time pairs are there now."""
+    """Our prekeys are where others find them, those below `withdraw_below` are not; `stock` pairs are there now."""
 
     sid: int | None
     oids: tuple[int, ...]
     stock: int
+    withdraw_below: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class KeysNotPublished:
     """Publishing failed."""
+
+    failure: Failure
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTokenSet:
+    """The other end lets in whoever has the token with this hash, and nobody else without a log-in."""
+
+    token_hash: bytes = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryTokenNotSet:
+    """The other end did not take the hash."""
 
     failure: Failure
 
@@ -235,6 +252,8 @@ Input = (
     | KeysNotFetched
     | KeysPublished
     | KeysNotPublished
+    | DeliveryTokenSet
+    | DeliveryTokenNotSet
     | StockReported
     | NumberLookedUp
     | NumberNotLookedUp

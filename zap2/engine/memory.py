@@ -11,11 +11,14 @@ from zap2.ids import EnvelopeId, Uid
 class Memory:
     """Requests under way and times to try again. `copy` before a step; a failed step keeps the copy.
 
-    `stock` is how many one-time pairs others can still fetch, None until the transport said so.
+    `in_flight` holds the delivery token with which each envelope went, None for the logged-in way; `unsealed` the
+    envelopes that are to go that way because sealing failed. `stock` is how many one-time pairs others can still
+    fetch, None until the transport said so.
     """
 
     is_link_open: bool = False
-    in_flight: set[EnvelopeId] = field(default_factory=set)
+    in_flight: dict[EnvelopeId, bytes | None] = field(default_factory=dict, repr=False)
+    unsealed: set[EnvelopeId] = field(default_factory=set)
     fetching: set[Uid] = field(default_factory=set)
     fetch_again_at_ms: dict[Uid, int] = field(default_factory=dict)
     looking_up: set[str] = field(default_factory=set, repr=False)
@@ -23,6 +26,8 @@ class Memory:
     publish_again_at_ms: int = 0
     stock: int | None = None
     published_sid: int | None = None
+    is_setting_token: bool = False
+    set_token_again_at_ms: int = 0
     receipts_due_at_ms: int | None = 0
     gaps_due_at_ms: int | None = 0
     upkeep_due_at_ms: int = 0
@@ -31,7 +36,8 @@ class Memory:
         """Give an independent copy."""
         return Memory(
             is_link_open=self.is_link_open,
-            in_flight=set(self.in_flight),
+            in_flight=dict(self.in_flight),
+            unsealed=set(self.unsealed),
             fetching=set(self.fetching),
             fetch_again_at_ms=dict(self.fetch_again_at_ms),
             looking_up=set(self.looking_up),
@@ -39,6 +45,8 @@ class Memory:
             publish_again_at_ms=self.publish_again_at_ms,
             stock=self.stock,
             published_sid=self.published_sid,
+            is_setting_token=self.is_setting_token,
+            set_token_again_at_ms=self.set_token_again_at_ms,
             receipts_due_at_ms=self.receipts_due_at_ms,
             gaps_due_at_ms=self.gaps_due_at_ms,
             upkeep_due_at_ms=self.upkeep_due_at_ms,
@@ -48,7 +56,9 @@ class Memory:
         """Forget everything that will not be answered any more."""
         self.is_link_open = False
         self.is_publishing = False
+        self.is_setting_token = False
         self.in_flight.clear()
+        self.unsealed.clear()
         self.fetching.clear()
         self.looking_up.clear()
 
@@ -58,6 +68,5 @@ class Memory:
         times.extend(at for at in (self.receipts_due_at_ms, self.gaps_due_at_ms) if at is not None)
         if self.is_link_open:
             times.extend(self.fetch_again_at_ms.values())
-            if self.publish_again_at_ms:
-                times.append(self.publish_again_at_ms)
+            times.extend(at for at in (self.publish_again_at_ms, self.set_token_again_at_ms) if at)
         return min(times)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from zap2.crypto import Identity, OneTimePrekey, PrekeyBundle, SignedPrekeySet, initiate
-from zap2.engine import receipts, repair, sealing, states
+from zap2.engine import delivery, receipts, repair, sealing, states
 from zap2.engine.effects import (
     AlertCode,
     ConversationUpdated,
@@ -23,6 +23,8 @@ from zap2.wire.content import Text, check_text
 
 _ROOM_FOR_RECEIPTS_B: Final = 48_000
 """Longer texts go without receipts, which follow a moment later."""
+
+_MAILBOX_FULL: Final = "mailbox-full"
 
 
 def send_text(work: Work, command: SendText) -> None:
@@ -82,7 +84,7 @@ def seal_waiting(work: Work, peer: Uid) -> None:
 
 def answer_send(work: Work, answer: SendAnswered) -> None:
     """Take the transport's answer to one envelope."""
-    work.memory.in_flight.discard(answer.envelope)
+    token = work.memory.in_flight.pop(answer.envelope, None)
     row = work.store.outbox.get(answer.envelope)
     if row is not None:
         failure = answer.failure
@@ -90,6 +92,11 @@ def answer_send(work: Work, answer: SendAnswered) -> None:
             work.store.outbox.remove(row.envelope)
             if row.conversation is not None and row.message is not None:
                 sealing.promote(work, row.conversation, row.message, states.SENT)
+        elif token is not None and failure.code != _MAILBOX_FULL:
+            # Whatever keeps a sealed envelope from its way, the logged-in way takes it, or says what is wrong.
+            if failure.code == delivery.REFUSED:
+                delivery.forget(work, row.peer, token)
+            work.memory.unsealed.add(row.envelope)
         elif failure.is_final:
             sealing.give_up(
                 work, row, sealing.ACCOUNT_GONE if failure.code == "not-found" else sealing.REFUSED
@@ -132,6 +139,7 @@ def use_keys(work: Work, fetched: KeysFetched) -> None:
         work.store.contacts.raise_lowest_sid(peer, bundle.signed_set.sid)
         replaces = repair.replaced_by_repair(work, peer) if is_repair else None
         work.sessions.add(session, peer, work.now_ms, made_at_ms=work.now_ms, replaces=replaces)
+        delivery.doubt(work, peer)
         work.contact_changed(peer)
         if is_repair:
             sealing.seal(work, peer, [])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zap2.engine import receipts
+from zap2.engine import delivery, receipts
 from zap2.engine.effects import AlertCode, ConversationUpdated, LookUpNumber
 from zap2.engine.inputs import (
     Accept,
@@ -57,6 +57,7 @@ def block(work: Work, command: Block) -> None:
     work.contact(command.uid)
     work.store.contacts.set_state(command.uid, "blocked")
     work.store.outbox.forgive_receipts(command.uid)
+    delivery.shut_out(work, command.uid)
     work.contact_changed(command.uid)
 
 

@@ -9,12 +9,15 @@ from dataclasses import dataclass
 class Policy:
     """How much, how often, how long.
 
-    Prekey numbers are those of docs/protocol.md, "Prekeys". `send_window` bounds envelopes in flight.
+    Prekey numbers are those of docs/protocol.md, "Prekeys": pairs beyond `one_time_kept` are forgotten once they are
+    older than `one_time_life_ms`, and made no faster than `one_time_stock` a day. `send_window` bounds envelopes in
+    flight.
     """
 
     one_time_stock: int = 100
     one_time_low: int = 30
     one_time_kept: int = 400
+    one_time_life_ms: int = 60 * 86_400_000
     receipt_delay_ms: int = 150
     send_window: int = 64
     envelope_life_ms: int = 30 * 86_400_000

@@ -15,7 +15,7 @@ from zap2.crypto import (
     OneTimePrekeySecrets,
     SignedPrekeySecrets,
 )
-from zap2.engine import repair
+from zap2.engine import delivery, repair
 from zap2.engine.effects import PublishKeys
 from zap2.engine.inputs import KeysNotPublished, KeysPublished, LinkOpened, StockReported
 from zap2.engine.work import MS_PER_S, Work
@@ -23,6 +23,7 @@ from zap2.vault import settings
 
 _MAX_PAIRS_AT_ONCE: Final = 100
 _CLOCK_STEP_MS: Final = 3_600_000
+_DAY_MS: Final = 86_400_000
 
 
 def open_link(work: Work, opened: LinkOpened) -> None:
@@ -42,7 +43,11 @@ def open_link(work: Work, opened: LinkOpened) -> None:
     if is_older_copy:
         # A younger copy of this vault has worked with the transport: a backup was put back.
         counters.raise_number(settings.HIGHEST_DELIVERY, opened.acknowledged)
+        _rotate(work, after_ms=_DAY_MS)
         repair.distrust_all(work)
+        delivery.renew(work)
+    if is_older_copy or opened.stock > work.store.prekeys.count_one_time():
+        _withdraw_all(work)
     replenish(work)
 
 
@@ -61,7 +66,7 @@ def replenish(work: Work) -> None:
         unused = work.store.prekeys.count_one_time() - unpublished
         available = min(work.memory.stock, unused) + unpublished
         if available < policy.one_time_low:
-            make_one_time(work, policy.one_time_stock - available)
+            make_one_time(work, min(policy.one_time_stock - available, _room(work)))
     _publish(work)
 
 
@@ -76,14 +81,18 @@ def make_one_time(work: Work, count: int) -> None:
     """Make new one-time pairs; the next publishing takes them along."""
     oids = work.store.settings.take_numbers(settings.NEXT_OID, count)
     pairs = (OneTimePrekeySecrets.generate(work.keys, oid=oid, rng=work.rng) for oid in oids)
-    work.store.prekeys.add_one_time((pair.public.oid, pair.encode()) for pair in pairs)
-    work.store.prekeys.trim_one_time(work.policy.one_time_kept)
+    encoded = ((pair.public.oid, pair.encode()) for pair in pairs)
+    work.store.prekeys.add_one_time(encoded, work.now_ms)
+    made_before_ms = work.now_ms - work.policy.one_time_life_ms
+    work.store.prekeys.trim_one_time(work.policy.one_time_kept, made_before_ms)
 
 
 def confirm_published(work: Work, answer: KeysPublished) -> None:
     """Record what others can fetch now, and publish the rest if there is more."""
     work.memory.is_publishing = False
     work.memory.stock = answer.stock
+    if answer.withdraw_below >= work.store.settings.get_number(settings.WITHDRAW_BELOW):
+        work.store.settings.remove(settings.WITHDRAW_BELOW)
     if answer.sid is not None:
         work.memory.published_sid = answer.sid
         work.store.prekeys.mark_signed_set_published(answer.sid)
@@ -98,15 +107,29 @@ def publish_later(work: Work, answer: KeysNotPublished) -> None:
     work.memory.publish_again_at_ms = work.now_ms + wait_ms
 
 
+def _withdraw_all(work: Work) -> None:
+    """Have nobody be given a pair made before now: another copy of this vault had the secrets of some of them."""
+    counters = work.store.settings
+    counters.raise_number(settings.WITHDRAW_BELOW, counters.get_number(settings.NEXT_OID) + 1)
+    work.memory.stock = 0
+
+
+def _room(work: Work) -> int:
+    """Give how many pairs may be made: the other end's word alone neither fills the vault nor costs it good pairs."""
+    prekeys, policy = work.store.prekeys, work.policy
+    made_today = prekeys.count_one_time_since(work.now_ms - _DAY_MS)
+    return max(policy.one_time_kept - prekeys.count_one_time(), policy.one_time_stock - made_today, 0)
+
+
 def _is_ahead(published: int, own: int, plausible: int) -> bool:
     """Say whether a younger copy of this vault published more; a jump that no copy makes is the other end's fault."""
     return own < published <= own + plausible
 
 
-def _rotate(work: Work) -> None:
+def _rotate(work: Work, *, after_ms: int = SIGNED_PREKEY_ROTATION_S * MS_PER_S) -> None:
     signed_sets = work.store.prekeys.signed_sets()
     newest_age_ms = work.now_ms - signed_sets[0].created_at_ms if signed_sets else None
-    is_due = newest_age_ms is None or newest_age_ms >= SIGNED_PREKEY_ROTATION_S * MS_PER_S
+    is_due = newest_age_ms is None or newest_age_ms >= after_ms
     # A set from the future was made while the clock was wrong, and others refuse it.
     if is_due or (newest_age_ms or 0) < -_CLOCK_STEP_MS:
         make_signed_set(work)
@@ -126,7 +149,8 @@ def _publish(work: Work) -> None:
         OneTimePrekeySecrets.decode(secrets).public
         for _, secrets in work.store.prekeys.unpublished_one_time(_MAX_PAIRS_AT_ONCE)
     ]
-    if not is_set_missing and not pairs:
+    withdraw_below = work.store.settings.get_number(settings.WITHDRAW_BELOW)
+    if not is_set_missing and not pairs and not withdraw_below:
         return
     memory.is_publishing = True
     signed_set = SignedPrekeySecrets.decode(newest.secrets).public.encode() if is_set_missing else None
@@ -136,5 +160,6 @@ def _publish(work: Work) -> None:
             signed_set,
             tuple(pair.oid for pair in pairs),
             tuple(pair.encode() for pair in pairs),
+            withdraw_below,
         )
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zap2.engine import sealing, states
+from zap2.engine import delivery, sealing, states
 from zap2.engine.work import Work
 from zap2.ids import MessageId, Uid, conversation_with
 from zap2.wire.content import MAX_RECEIPT_IDS, Part, Receipt, ReceiptKind
@@ -55,6 +55,8 @@ def take_in(work: Work, peer: Uid, receipt: Receipt) -> None:
     conversation = conversation_with(peer)
     for message in map(MessageId, receipt.ids):
         sealing.promote(work, conversation, message, _STATE_OF[receipt.kind])
-        if work.store.messages.get(conversation, work.keys.uid, message) is not None:
+        row = work.store.messages.get(conversation, work.keys.uid, message)
+        if row is not None:
             work.store.outbox.remove_message(message)
+            delivery.confirm(work, peer, row.sequence)
     work.store.contacts.acknowledge_profile(peer)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from zap2.engine import states
+from zap2.engine import delivery, states
 from zap2.engine.effects import ConversationUpdated, MessageUpdated, SendEnvelope
 from zap2.engine.work import MS_PER_S, Work
 from zap2.errors import UnknownConversation
@@ -27,9 +27,11 @@ def seal(work: Work, peer: Uid, parts: list[Part], about: WaitingRow | None = No
     entry = work.sessions.for_sending(peer)
     if entry is None:
         raise UnknownConversation
-    if not work.contact(peer).is_profile_acknowledged:
+    contact = work.contact(peer)
+    if not contact.is_profile_acknowledged:
         name = work.store.settings.get_text(settings.NAME)
         parts = [Profile(name, work.store.settings.get_text(settings.NUMBER)), *parts]
+    parts = [*delivery.take_along(work, contact), *parts]
     if entry.session.is_initiator and not entry.session.is_confirmed:
         received = work.store.messages.first_missing(conversation_with(peer), peer)
         parts = [Opening(entry.made_at_ms, entry.replaces, received), *parts]
@@ -62,9 +64,13 @@ def flush(work: Work) -> None:
         if row.expires_at_ms <= work.now_ms:
             give_up(work, row, EXPIRED)
             continue
-        work.memory.in_flight.add(row.envelope)
+        token = None if row.envelope in work.memory.unsealed else delivery.token_for(work, row.peer)
+        if row.conversation is not None and row.message is not None:
+            is_sealed = token is not None
+            work.store.messages.set_sealed(row.conversation, work.keys.uid, row.message, is_sealed=is_sealed)
+        work.memory.in_flight[row.envelope] = token
         remaining_s = (row.expires_at_ms - work.now_ms) // MS_PER_S + 1
-        work.emit(SendEnvelope(row.envelope, row.peer, row.payload, remaining_s))
+        work.emit(SendEnvelope(row.envelope, row.peer, row.payload, remaining_s, token))
 
 
 def promote(

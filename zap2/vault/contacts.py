@@ -11,7 +11,7 @@ from zap2.vault.sql import Connection, Row, Value
 _COLUMNS: Final = (
     "uid, state, trust, document, document_signature, own_name, profile_name, number, claimed_number, added_at_ms,"
     " lowest_sid, next_sequence, is_profile_acknowledged, session_state, has_moved,"
-    " claim_count, gap_since_ms, gap_asked_for"
+    " claim_count, gap_since_ms, gap_asked_for, delivery_token, own_token_state, own_token_since"
 )
 
 
@@ -92,6 +92,33 @@ class ContactStore:
         """Record that a contact holds our profile."""
         self._set(uid, "is_profile_acknowledged", 1)
 
+    def set_delivery_token(self, uid: Uid, token: bytes | None) -> None:
+        """Keep the token that lets us into a contact's mailbox; None forgets it."""
+        self._set(uid, "delivery_token", token)
+
+    def set_own_token_state(self, uid: Uid, state: str, *, since: int = 0) -> None:
+        """Record whether a contact has our delivery token, and from which own text on a receipt confirms it."""
+        self._set(uid, "own_token_state", state)
+        self._set(uid, "own_token_since", since)
+
+    def outdate_own_token(self) -> None:
+        """Record that our delivery token was renewed: whoever may have one has an old one."""
+        self._connection.execute(
+            "UPDATE contact SET own_token_state = 'stale' WHERE own_token_state IN ('given', 'confirmed')"
+        )
+
+    def doubt_own_token(self) -> None:
+        """Record that contacts may have lost our delivery token: only receipts for later texts confirm it again."""
+        self._connection.execute(
+            "UPDATE contact SET own_token_state = 'given', own_token_since = next_sequence"
+            " WHERE own_token_state = 'confirmed'"
+        )
+
+    def with_own_token_state(self, state: str) -> list[ContactRow]:
+        """Give everybody who is in a state of knowing our delivery token."""
+        sql = f"SELECT {_COLUMNS} FROM contact WHERE own_token_state = ?"
+        return [_contact(row) for row in self._connection.execute(sql, (state,))]
+
     def set_session_state(self, uid: Uid, state: str) -> None:
         """Record fine, suspect, repairing, repaired or broken."""
         self._set(uid, "session_state", state)
@@ -163,6 +190,5 @@ class ContactStore:
 
 
 def _contact(row: Row) -> ContactRow:
-    *fields, is_profile_acknowledged, session_state, has_moved, claim_count, gap_since_ms, gap_asked_for = row
-    flags = (bool(is_profile_acknowledged), session_state, bool(has_moved))
-    return ContactRow(*(*fields, *flags, claim_count, gap_since_ms, gap_asked_for))
+    fields, (is_profile_acknowledged, session_state, has_moved), rest = row[:12], row[12:15], row[15:]
+    return ContactRow(*(*fields, bool(is_profile_acknowledged), session_state, bool(has_moved), *rest))

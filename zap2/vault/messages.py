@@ -14,8 +14,7 @@ SPACING: Final = 1 << 20
 
 _COLUMNS: Final = (
     "conversation, position, id, author, is_mine, is_unread, sequence, sent_at_ms, received_at_ms, state,"
-    " failure, text,"
-    " pq_epoch"
+    " failure, text, pq_epoch, is_sealed"
 )
 _LIST: Final = """
 SELECT c.id, c.peer, c.active_at_ms, c.draft,
@@ -80,7 +79,7 @@ class MessageStore:
             return None
         position = self._place(message)
         self._connection.execute(
-            f"INSERT INTO message ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO message ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 message.conversation,
                 position,
@@ -95,6 +94,7 @@ class MessageStore:
                 message.failure,
                 message.text,
                 message.pq_epoch,
+                message.is_sealed,
             ),
         )
         self._connection.execute(
@@ -213,6 +213,15 @@ class MessageStore:
             (epoch, conversation, author, message),
         )
 
+    def set_sealed(
+        self, conversation: ConversationId, author: Uid, message: MessageId, *, is_sealed: bool
+    ) -> None:
+        """Record whether an own message left over a connection that does not name us."""
+        self._connection.execute(
+            "UPDATE message SET is_sealed = ? WHERE conversation = ? AND author = ? AND id = ?",
+            (is_sealed, conversation, author, message),
+        )
+
     def set_state(
         self,
         conversation: ConversationId,
@@ -273,5 +282,8 @@ def _conversation(row: Row) -> ConversationRow:
 
 
 def _message(row: Row) -> MessageRow:
-    conversation, position, message, author, is_mine, is_unread, *fields = row
-    return MessageRow(conversation, position, message, author, bool(is_mine), bool(is_unread), *fields)
+    conversation, position, message, author, is_mine, is_unread, *fields, is_sealed = row
+    was_sealed = None if is_sealed is None else bool(is_sealed)
+    return MessageRow(
+        *(conversation, position, message, author, bool(is_mine), bool(is_unread), *fields, was_sealed)
+    )

@@ -42,9 +42,12 @@ class PrekeyStore:
         row = self._connection.execute("SELECT secrets FROM one_time_prekey WHERE oid = ?", (oid,)).fetchone()
         return None if row is None else bytes(row[0])
 
-    def add_one_time(self, pairs: Iterable[tuple[int, bytes]]) -> None:
+    def add_one_time(self, pairs: Iterable[tuple[int, bytes]], created_at_ms: int) -> None:
         """Keep new pairs of (oid, secrets); publish them next."""
-        self._connection.executemany("INSERT INTO one_time_prekey (oid, secrets) VALUES (?, ?)", list(pairs))
+        self._connection.executemany(
+            "INSERT INTO one_time_prekey (oid, secrets, created_at_ms) VALUES (?, ?, ?)",
+            [(oid, secrets, created_at_ms) for oid, secrets in pairs],
+        )
 
     def unpublished_one_time(self, limit: int) -> list[tuple[int, bytes]]:
         """Give up to `limit` pairs (oid, secrets) that were not confirmed as published, oldest first."""
@@ -77,9 +80,15 @@ class PrekeyStore:
         sql = "SELECT count(*) FROM one_time_prekey WHERE NOT is_published"
         return int(self._connection.execute(sql).fetchone()[0])
 
-    def trim_one_time(self, keep: int) -> None:
-        """Forget the oldest pairs beyond `keep`: handed out long ago and never used."""
+    def count_one_time_since(self, at_ms: int) -> int:
+        """Count the pairs made since a time that were not used yet."""
+        sql = "SELECT count(*) FROM one_time_prekey WHERE created_at_ms > ?"
+        return int(self._connection.execute(sql, (at_ms,)).fetchone()[0])
+
+    def trim_one_time(self, keep: int, made_before_ms: int) -> None:
+        """Forget pairs beyond the newest `keep` that were made before a time: handed out long ago and never used."""
         self._connection.execute(
-            "DELETE FROM one_time_prekey WHERE oid NOT IN (SELECT oid FROM one_time_prekey ORDER BY oid DESC LIMIT ?)",
-            (keep,),
+            "DELETE FROM one_time_prekey WHERE created_at_ms < ? AND oid NOT IN"
+            " (SELECT oid FROM one_time_prekey ORDER BY oid DESC LIMIT ?)",
+            (made_before_ms, keep),
         )

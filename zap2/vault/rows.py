@@ -12,7 +12,8 @@ class ContactRow:
     """One person.
 
     The directory confirmed `number`; `claimed_number` waits for its word; `has_moved` says that it gives the number to
-    another account now.
+    another account now. `delivery_token` is theirs, for their mailbox; `own_token_state` says whether they have ours
+    (none, stale, given, confirmed), and a receipt for an own text from `own_token_since` on confirms it.
     """
 
     uid: Uid
@@ -33,6 +34,9 @@ class ContactRow:
     claim_count: int
     gap_since_ms: int | None
     gap_asked_for: int
+    delivery_token: bytes | None = field(repr=False)
+    own_token_state: str
+    own_token_since: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +58,7 @@ class MessageRow:
     """One message; `text` is as it came, not sanitised.
 
     `pq_epoch` is the post-quantum epoch of the chain that carried it, None until it was encrypted, and for notes.
+    `is_sealed` says of an own message whether it left over a connection that does not name us, None until it left.
     """
 
     conversation: ConversationId
@@ -69,6 +74,7 @@ class MessageRow:
     failure: str | None
     text: str = field(repr=False)
     pq_epoch: int | None = None
+    is_sealed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -144,5 +144,16 @@ CREATE TABLE owed_receipt (
 ) STRICT, WITHOUT ROWID;
 """
 
-MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1,)
+_VERSION_2: Final = """
+ALTER TABLE contact ADD COLUMN delivery_token BLOB CHECK (length(delivery_token) = 32);
+ALTER TABLE contact ADD COLUMN own_token_state TEXT NOT NULL DEFAULT 'none'
+    CHECK (own_token_state IN ('none', 'stale', 'given', 'confirmed'));
+ALTER TABLE contact ADD COLUMN own_token_since INTEGER NOT NULL DEFAULT 0;
+
+ALTER TABLE message ADD COLUMN is_sealed INTEGER;
+
+ALTER TABLE one_time_prekey ADD COLUMN created_at_ms INTEGER NOT NULL DEFAULT 0;
+"""
+
+MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1, _VERSION_2)
 """Migration i takes a vault from `user_version` i to i + 1."""

@@ -22,6 +22,7 @@ MAX_CONTENT_SIZE_B: Final = 62_000
 MAX_PARTS: Final = 16
 MAX_RECEIPT_IDS: Final = 64
 MAX_NAME_CHARS: Final = 64
+DELIVERY_TOKEN_SIZE_B: Final = 32
 
 _Id = Annotated[bytes, msgspec.Meta(min_length=16, max_length=16)]
 _AtMs = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
@@ -86,7 +87,16 @@ class Opening(_Part, frozen=True, tag=4):
     received: _Sequence
 
 
-Part = Text | Receipt | Profile | Opening
+class Delivery(_Part, frozen=True, tag=5):
+    """What lets the reader put envelopes into the sender's mailbox over a connection that never logged in."""
+
+    token: Annotated[bytes, msgspec.Meta(min_length=DELIVERY_TOKEN_SIZE_B, max_length=DELIVERY_TOKEN_SIZE_B)]
+
+    def __repr__(self) -> str:
+        return "Delivery()"
+
+
+Part = Text | Receipt | Profile | Opening | Delivery
 _Parts = Annotated[tuple[Part, ...], msgspec.Meta(min_length=1, max_length=MAX_PARTS)]
 
 _encoder = msgspec.msgpack.Encoder()

@@ -1,7 +1,7 @@
-"""The exact bytes that are signed between client and relay, and the fingerprint of a relay's key.
+"""The exact bytes that are signed or hashed between client and relay, and the fingerprint of a relay's key.
 
 Every statement starts with a label of its own, and every part is preceded by its length, so that a signature
-over one never verifies as another.
+over one, or a hash of one, never passes for that of another.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ FINGERPRINT_LENGTH: Final = 32
 _GREETING: Final = b"Zap2 v1 relay greeting"
 _LOGIN: Final = b"Zap2 v1 relay login"
 _REGISTER: Final = b"Zap2 v1 register"
+_DELIVERY_TOKEN: Final = b"Zap2 v1 delivery token"
 
 
 def lp(*parts: bytes) -> bytes:
@@ -36,6 +37,11 @@ def login_statement(relay_key: bytes, challenge: bytes, uid: bytes, device: int)
 def register_statement(relay_key: bytes, challenge: bytes, ticket: bytes, document: bytes) -> bytes:
     """What a new account signs to Register: the holder of the key claims the number behind the ticket."""
     return lp(_REGISTER, relay_key, challenge, ticket, document)
+
+
+def delivery_token_hash(token: bytes) -> bytes:
+    """Hash a delivery token (32 random bytes) into what its owner leaves at the relay: 32 bytes."""
+    return hashlib.sha256(lp(_DELIVERY_TOKEN, token)).digest()
 
 
 def relay_fingerprint(relay_key: bytes) -> str:
