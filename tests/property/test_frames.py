@@ -40,14 +40,16 @@ client_frames = st.one_of(
     ),
     st.builds(f.SetPin, _rids, st.none() | _pins),
     st.builds(f.SetListed, _rids, st.booleans()),
-    st.builds(f.Publish, _rids, st.none() | _sets, st.lists(_sets, max_size=3).map(tuple)),
+    st.builds(f.SetDeliveryToken, _rids, st.none() | _b32),
+    st.builds(f.SendSealed, _rids, _b32, _b16, _b32, _rids, st.integers(1, 2_592_000), _payloads),
+    st.builds(f.Publish, _rids, st.none() | _sets, st.lists(_sets, max_size=3).map(tuple), _u32),
     st.builds(f.Fetch, _rids, _b32, _rids, st.booleans()),
     st.builds(f.Lookup, _rids, _numbers),
     st.builds(f.Send, _rids, _b16, _b32, _rids, st.integers(1, 2_592_000), _payloads),
     st.builds(f.Ack, st.lists(_u63, min_size=1, max_size=256).map(tuple)),
 )
 relay_frames = st.one_of(
-    st.builds(f.LoggedIn, _rids, _b32, _u32, _u32, _u32, st.integers(-1, 2**32 - 1), _u63),
+    st.builds(f.LoggedIn, _rids, _b32, _u32, _u32, _u32, st.integers(-1, 2**32 - 1), _u63, st.none() | _b32),
     st.builds(f.VerificationStarted, _rids, _numbers, st.just("log"), _u32, _u32, st.none() | _b32),
     st.builds(f.Bundle, _rids, _documents, _b64, _sets, st.none() | _sets),
     st.builds(f.Sent, _rids, st.sampled_from(["direct", "stored"]), _u63),
@@ -138,6 +140,11 @@ def test_the_largest_frame_fits_one_message() -> None:
         [[12, 0, bytes(16), bytes(32), 1, 60, bytes(1024)]],  # rid 0
         [[12, 1, bytes(16), bytes(32), 0, 60, bytes(1024)]],  # device 0
         [[12, 1, bytes(16), bytes(32), 1, 0, bytes(1024)]],  # expired at once
+        [[17, 1, bytes(32), bytes(16), bytes(32), 1, 60, bytes(1000)]],  # not a size of the set
+        [[17, 1, bytes(31), bytes(16), bytes(32), 1, 60, bytes(1024)]],  # half a token
+        [[17, 1, bytes(32), bytes(16), bytes(32), 1, 2_592_001, bytes(1024)]],  # kept for too long
+        [[16, 1, bytes(33)]],
+        [[9, 1, None, [], -1]],
         [[13, []]],
         [[13, [-1]]],
         [[13, list(range(257))]],
@@ -179,6 +186,9 @@ def test_a_frame_never_shows_what_it_carries() -> None:
         f.SetPin(7, "123456"),
         f.VerificationStarted(7, "+4915123456789", "log", 600, 30, b"s" * 32),
         f.Send(7, b"s" * 16, b"s" * 32, 1, 60, b"s" * 512),
+        f.SendSealed(7, b"s" * 32, b"s" * 16, b"s" * 32, 1, 60, b"s" * 512),
+        f.SetDeliveryToken(7, b"s" * 32),
+        f.LoggedIn(7, b"s" * 32, 900, 0, 0, -1, 0, b"s" * 32),
     ):
         shown = repr(frame)
         assert shown.startswith(f"{type(frame).__name__}(rid=7")

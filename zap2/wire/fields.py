@@ -65,6 +65,7 @@ class ErrorCode(StrEnum):
     ACCOUNT_BLOCKED = "account-blocked"
     NOT_FOUND = "not-found"
     NO_PREKEYS = "no-prekeys"
+    DELIVERY_REFUSED = "delivery-refused"
     MAILBOX_FULL = "mailbox-full"
     TOO_LARGE = "too-large"
     RATE_LIMITED = "rate-limited"

@@ -132,12 +132,14 @@ class Publish(Frame, tag=9, frozen=True):
     """Publish a signed prekey set, one-time pairs, or both → Published.
 
     The set's sid must not go down. A pair with an oid that is not above the highest one ever published is
-    skipped, so a repeated Publish does no harm and no oid is ever handed out for a second key.
+    skipped, so a repeated Publish does no harm and no oid is ever handed out for a second key. Pairs with an oid
+    below `withdraw_below` are withdrawn first: their secrets are lost.
     """
 
     rid: Rid
     signed_set: EncodedSet | None
     pairs: Annotated[tuple[EncodedPair, ...], Meta(max_length=MAX_PAIRS_PER_PUBLISH)]
+    withdraw_below: U32 = 0
 
 
 class Fetch(Frame, tag=10, frozen=True):
@@ -193,6 +195,28 @@ class SetListed(Frame, tag=15, frozen=True):
     listed: bool
 
 
+class SetDeliveryToken(Frame, tag=16, frozen=True):
+    """Leave the `delivery_token_hash` of this account's delivery token; an older one is void at once → Done."""
+
+    rid: Rid
+    token_hash: Bytes32 | None
+
+
+class SendSealed(Frame, tag=17, frozen=True):
+    """As Send, from whoever has the receiver's delivery token → Sent. Only before log-in: nobody says who sends."""
+
+    rid: Rid
+    delivery_token: Bytes32
+    envelope_id: Bytes16
+    uid: Bytes32
+    device: Device
+    expires_in_s: Annotated[int, Meta(ge=1, le=MAX_EXPIRY_S)]
+    payload: Payload
+
+    def __post_init__(self) -> None:
+        _check_payload(self.payload)
+
+
 # -------------------------------------------------------------------------------------------- from the relay
 
 
@@ -213,6 +237,7 @@ class LoggedIn(Frame, tag=65, frozen=True):
     The highest sid and oid that the relay knows tell an owner that came back from a backup where to go on;
     `highest_sid` is 0 and `highest_oid` is -1 when nothing was ever published. `acknowledged` is the highest seq
     that this device ever acknowledged, 0 for none: a device that has not got that far is an older copy of itself.
+    `delivery_token_hash` is what SetDeliveryToken left here, nil for none.
     """
 
     rid: Rid
@@ -222,6 +247,7 @@ class LoggedIn(Frame, tag=65, frozen=True):
     highest_sid: U32
     highest_oid: Annotated[int, Meta(ge=-1, le=0xFFFF_FFFF)]
     acknowledged: U63
+    delivery_token_hash: Bytes32 | None = None
 
 
 class TokenIssued(Frame, tag=66, frozen=True):
@@ -294,7 +320,7 @@ class Sent(Frame, tag=74, frozen=True):
     """The envelope is safe.
 
     `direct`: its receiver has acknowledged it already; `stored`: it waits in the mailbox, which then held
-    `position` envelopes.
+    `position` envelopes. Who sent sealed is always told `stored` and 0.
     """
 
     rid: Rid
@@ -352,6 +378,8 @@ Request: TypeAlias = (
     | Send
     | SetPin
     | SetListed
+    | SetDeliveryToken
+    | SendSealed
 )
 
 Answer: TypeAlias = (

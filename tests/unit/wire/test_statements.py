@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+
 from zap2.wire.statements import (
+    delivery_token_hash,
     greeting_statement,
     login_statement,
     lp,
@@ -25,6 +28,10 @@ def test_statements_spell_out_their_parts() -> None:
     assert greeting_statement(_A, _B, _C) == lp(b"Zap2 v1 relay greeting", _A, _B, _C)
     assert login_statement(_A, _B, _C, 1) == lp(b"Zap2 v1 relay login", _A, _B, _C, b"\0\0\0\1")
     assert register_statement(_A, _B, _C, bytes(65)) == lp(b"Zap2 v1 register", _A, _B, _C, bytes(65))
+
+
+def test_a_delivery_token_is_hashed_under_a_label_of_its_own() -> None:
+    assert delivery_token_hash(_A) == hashlib.sha256(lp(b"Zap2 v1 delivery token", _A)).digest()
 
 
 def test_the_fingerprint_is_32_base32_characters() -> None:
