@@ -20,19 +20,28 @@ class Rate:
 class Limits:
     """Bounds, chosen so that a person, a group and a bulk script never meet them, and a flood does.
 
-    Names say what is counted and by whom: `source` is an IP address, `account` a uid, `target` whom it is about.
+    Names say what is counted and by whom: `source` is an IPv4 address or an IPv6 /64, `account` a uid, `target` whom
+    it is about.
     """
 
     connections: int = 20_000
     connections_per_source: int = 4_000
     handshakes_per_source: Rate = Rate(2_000, 200)
-    verifications_per_source: Rate = Rate(300, 0.5)
+    verifications_per_source: Rate = Rate(300, 1 / 10)
+    sent_codes_per_source: Rate = Rate(50, 1 / 60)
+    """Codes that go out: each costs the host money, and its receiver attention."""
     codes_per_source: Rate = Rate(1_000, 5)
+    wrong_codes_per_source: Rate = Rate(50, 1 / 60)
+    """Over all numbers: five tries for each number would be many for whoever has many numbers."""
     registrations_per_source: Rate = Rate(500, 1)
+    wrong_pins_per_source: Rate = Rate(10, 1 / 600)
+    """Over all accounts."""
     logins_per_source: Rate = Rate(2_000, 100)
     logins_per_account: Rate = Rate(100, 1)
     pins_per_account: Rate = Rate(10, 1 / 60)
-    lookups_per_account: Rate = Rate(300, 0.5)
+    lookups_per_account: Rate = Rate(300, 1 / 20)
+    lookups_per_source: Rate = Rate(1_000, 1 / 4)
+    """Over all accounts: who goes through all numbers makes himself as many accounts as he can."""
     fetches_per_account: Rate = Rate(500, 1)
     pairs_per_account_and_target: Rate = Rate(10, 1 / 60)
     """Beyond it a bundle comes without a one-time pair."""
@@ -70,7 +79,7 @@ class Buckets:
         self._per_s = rate.per_s
         self._max_keys = max_keys
         self.taken: Callable[[Hashable, float], None] | None = None
-        """Called after something was taken, with key and amount."""
+        """Called after something was taken, with key and amount; the amount is negative when it was given back."""
         # Key → level, and when it was that. Insertion order is the order of use.
         self._levels: dict[Hashable, tuple[float, int]] = {}
 
@@ -93,6 +102,15 @@ class Buckets:
         if self.taken is not None and not wait_s:
             self.taken(key, amount)
         return wait_s
+
+    def give_back(self, key: Hashable, now_ms: int, amount: float = 1.0) -> None:
+        """Undo a `take`: what it was for should not count after all."""
+        level, then_ms = self._levels.pop(key, (self._burst, now_ms))
+        level = min(self._burst, level + max(0, now_ms - then_ms) * self._per_s / 1000 + amount)
+        if level < self._burst:
+            self._levels[key] = (level, now_ms)
+        if self.taken is not None:
+            self.taken(key, -amount)
 
     def settle(self, key: Hashable, now_ms: int, at_most: float) -> None:
         """Lower a bucket to what others have left in it; a fuller one stays as it is."""

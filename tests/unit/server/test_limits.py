@@ -23,6 +23,24 @@ def test_amounts_count() -> None:
     assert buckets.take("a", 0, 20) == 0
 
 
+def test_what_is_given_back_was_never_taken() -> None:
+    buckets = Buckets(Rate(2, 0.001), 10)
+    for _ in range(10):
+        assert buckets.take("a", 0) == 0
+        buckets.give_back("a", 0)
+    assert len(buckets) == 0  # a full bucket takes no room
+    buckets.give_back("a", 0, 5)
+    assert [buckets.take("a", 0) > 0 for _ in range(3)] == [False, False, True]
+
+
+def test_whoever_follows_hears_of_both() -> None:
+    buckets, heard = Buckets(Rate(2, 1), 10), list[tuple[object, float]]()
+    buckets.taken = lambda key, amount: heard.append((key, amount))
+    buckets.take("a", 0)
+    buckets.give_back("a", 0)
+    assert heard == [("a", 1), ("a", -1)]
+
+
 def test_a_clock_that_goes_back_gives_nothing_and_takes_nothing() -> None:
     buckets = Buckets(Rate(1, 1), 10)
     assert buckets.take("a", 10_000) == 0

@@ -47,7 +47,7 @@ async def publish(services: Services, peer: Peer, frame: Publish) -> Published:
     if len({oid for oid, _ in pairs}) != len(pairs):
         raise Refused(ErrorCode.BAD_REQUEST, "Two of the one-time pairs have the same oid.")
     state = await services.store.publish(
-        login.mailbox, signed_set, pairs, services.options.limits.pairs_in_stock
+        login.mailbox, signed_set, pairs, services.options.limits.pairs_in_stock, frame.withdraw_below
     )
     if state is PublishRefusal.SID_WENT_DOWN:
         raise Refused(ErrorCode.BAD_REQUEST, "A newer signed prekey set was published before.")
@@ -81,7 +81,9 @@ async def fetch(services: Services, peer: Peer, frame: Fetch) -> Bundle:
 
 async def lookup(services: Services, peer: Peer, frame: Lookup) -> Found:
     """Tell who has a number."""
-    require(services.limiter.lookups_per_account, login_of(peer).uid, services.now_ms())
+    now_ms = services.now_ms()
+    require(services.limiter.lookups_per_account, login_of(peer).uid, now_ms)
+    require(services.limiter.lookups_per_source, peer.source, now_ms)
     number = parse(services, frame.number)
     uid = await services.store.find_number(services.keys.number_key(number))
     if uid is None:

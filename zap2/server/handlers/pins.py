@@ -45,12 +45,14 @@ async def set_listed(services: Services, peer: Peer, frame: SetListed) -> Done:
     return Done(frame.rid)
 
 
-async def right_pin(services: Services, uid: Uid, pin: str, now_ms: int) -> None:
+async def right_pin(services: Services, peer: Peer, uid: Uid, pin: str, now_ms: int) -> None:
     """Return if this is the account's PIN.
 
     Raises:
-        Refused: `wrong-pin`; `too-many-tries` with the time after which there are new ones.
+        Refused: `wrong-pin`; `too-many-tries` with the time after which there are new ones; `rate-limited`.
     """
+    wrong_pins = services.limiter.wrong_pins_per_source
+    require(wrong_pins, peer.source, now_ms)
     taken = await services.members.take_pin_try(uid, now_ms)
     if isinstance(taken, TooSoon):
         raise Refused(ErrorCode.TOO_MANY_TRIES, "Too many wrong PINs; wait.", taken.retry_after_s)
@@ -58,6 +60,7 @@ async def right_pin(services: Services, uid: Uid, pin: str, now_ms: int) -> None
         pin_key = services.keys.pin_key(uid, pin)
         async with services.slow_hashing:
             if await asyncio.to_thread(_matches, pin_key, taken):
+                wrong_pins.give_back(peer.source, now_ms)
                 return
     raise Refused(ErrorCode.WRONG_PIN, "This is not the account's registration PIN.")
 

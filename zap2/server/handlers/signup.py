@@ -54,10 +54,13 @@ async def start_verification(services: Services, peer: Peer, frame: StartVerific
         ticket = await _make_ticket(services, number_key, now_ms)
         return VerificationStarted(frame.rid, number, method, TICKET_TTL_S, 0, ticket)
     code = f"{int.from_bytes(services.rng(8), 'big') % 1_000_000:06d}"
+    sent_codes = services.limiter.sent_codes_per_source
+    require(sent_codes, peer.source, now_ms)
     started = await services.store.start_code(
         number_key, services.keys.code_hash(number_key, code), _POLICY, now_ms
     )
     if isinstance(started, TooSoon):
+        sent_codes.give_back(peer.source, now_ms)
         raise Refused(
             ErrorCode.RESEND_TOO_SOON,
             f"A code was sent a moment ago; ask for another one in {started.retry_after_s:.0f} seconds.",
@@ -78,7 +81,12 @@ async def check_code(services: Services, peer: Peer, frame: CheckCode) -> Ticket
     require(services.limiter.codes_per_source, peer.source, now_ms)
     number_key = services.keys.number_key(parse(services, frame.number))
     code_hash = services.keys.code_hash(number_key, frame.code.strip())
+    # Taken before the answer is known, so that many tries at once gain nothing; only the right one is free.
+    wrong_codes = services.limiter.wrong_codes_per_source
+    require(wrong_codes, peer.source, now_ms)
     check = await services.store.check_code(number_key, code_hash, now_ms)
+    if check is CodeCheck.RIGHT:
+        wrong_codes.give_back(peer.source, now_ms)
     if check is CodeCheck.WRONG:
         raise Refused(ErrorCode.WRONG_CODE, "This is not the code that was sent.")
     if check is CodeCheck.EXPIRED:
@@ -106,7 +114,7 @@ async def register(services: Services, peer: Peer, frame: Register) -> Registere
     owner = await services.members.ticket_owner(ticket_hash, now_ms)
     replaces = None
     if owner is not None and owner.uid != identity.uid:
-        await _may_take_over(services, owner, frame.pin, now_ms)
+        await _may_take_over(services, peer, owner, frame.pin, now_ms)
         replaces = owner.uid
     admission = Admission(_needed_invite(services, frame.invite), replaces)
     outcome = await services.store.register(ticket_hash, account, now_ms, admission)
@@ -121,7 +129,7 @@ async def register(services: Services, peer: Peer, frame: Register) -> Registere
     return Registered(frame.rid, identity.uid)
 
 
-async def _may_take_over(services: Services, owner: Member, pin: str | None, now_ms: int) -> None:
+async def _may_take_over(services: Services, peer: Peer, owner: Member, pin: str | None, now_ms: int) -> None:
     """Refuse to take a number from an account that is in use and does not consent by its PIN."""
     if not _can_lose_its_number(services, owner, now_ms):
         raise _number_registered()
@@ -131,7 +139,7 @@ async def _may_take_over(services: Services, owner: Member, pin: str | None, now
         raise Refused(
             ErrorCode.PIN_NEEDED, "Another account has this number; its registration PIN is needed."
         )
-    await right_pin(services, owner.uid, pin, now_ms)
+    await right_pin(services, peer, owner.uid, pin, now_ms)
 
 
 async def _make_ticket(services: Services, number_key: bytes, now_ms: int) -> bytes:

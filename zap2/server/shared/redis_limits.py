@@ -31,7 +31,7 @@ local level = burst
 if kept[1] then
   level = math.min(burst, tonumber(kept[1]) + math.max(0, now - tonumber(kept[2])) * per_s / 1000)
 end
-level = math.max(0, level - amount)
+level = math.min(burst, math.max(0, level - amount))
 redis.call('HSET', KEYS[1], 'level', tostring(level), 'at', tostring(now))
 redis.call('PEXPIRE', KEYS[1], tonumber(ARGV[4]))
 return tostring(level)
