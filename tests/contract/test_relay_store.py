@@ -91,9 +91,8 @@ async def test_waits_are_forgotten_after_a_day(store: Store) -> None:
 
 async def test_a_ticket_makes_an_account_that_its_number_finds(store: Store) -> None:
     number_key = bytes([1]) * 32
-    assert not await store.is_registered(number_key)
+    assert await store.find_number(number_key) is None
     await register(store, 1)
-    assert await store.is_registered(number_key)
     assert await store.find_number(number_key) == uid(1)
     assert await store.find_number(b"other") is None
     device = await store.device(uid(1), 1)
@@ -134,7 +133,7 @@ async def test_an_identity_may_move_to_another_number(store: Store) -> None:
     await store.put_ticket(b"t", b"new number", NOW_MS + 1000)
     assert await store.register(b"t", account(1), NOW_MS) is Registration.DONE
     assert await store.find_number(b"new number") == uid(1)
-    assert not await store.is_registered(bytes([1]) * 32)
+    assert await store.number_owner(bytes([1]) * 32) is None
     device = await store.device(uid(1), 1)
     assert device is not None
     assert device.mailbox == mailbox
@@ -190,6 +189,40 @@ async def test_stock_is_bounded(store: Store) -> None:
     device = await store.device(uid(1), 1)
     assert device is not None
     assert device.prekeys == PrekeyState(8, 1, 7)
+
+
+async def test_withdrawn_pairs_are_gone_before_new_ones_need_room(store: Store) -> None:
+    """The secrets of pairs below it are lost, so nobody is to set a session up with them."""
+    mailbox = await register(store, 1)
+    other = await register(store, 2)
+    await store.publish(mailbox, (1, b"set"), [(oid, b"old") for oid in range(8)], 10)
+    await store.publish(other, (1, b"set"), [(0, b"theirs")], 10)
+    fresh = [(oid, b"new") for oid in range(8, 12)]
+    assert await store.publish(mailbox, None, fresh, 10, withdraw_below=7) == PrekeyState(5, 1, 11)
+    pairs = [bundle.pair for _ in range(6) if (bundle := await store.fetch(uid(1), 1, True))]
+    assert pairs == [b"old", b"new", b"new", b"new", b"new", None]
+    bundle = await store.fetch(uid(2), 1, True)
+    assert bundle is not None
+    assert bundle.pair == b"theirs"
+
+
+async def test_pairs_are_withdrawn_with_nothing_beside_it_and_their_oids_stay_used(store: Store) -> None:
+    mailbox = await register(store, 1)
+    await store.publish(mailbox, (1, b"set"), [(3, b"a"), (4, b"b")], 10)
+    assert await store.publish(mailbox, None, [], 10, withdraw_below=2**32 - 1) == PrekeyState(0, 1, 4)
+    assert await store.publish(mailbox, None, [(4, b"x"), (5, b"c")], 10) == PrekeyState(1, 1, 5)
+
+
+async def test_a_refused_publish_withdraws_nothing(store: Store) -> None:
+    mailbox = await register(store, 1)
+    await store.publish(mailbox, (7, b"set"), [(1, b"a")], 10)
+    refused = await store.publish(mailbox, (6, b"six"), [], 10, withdraw_below=2)
+    assert refused is PublishRefusal.SID_WENT_DOWN
+    too_many = [(oid, b"p") for oid in range(2, 20)]
+    assert await store.publish(mailbox, None, too_many, 10, withdraw_below=2) is PublishRefusal.STOCK_FULL
+    bundle = await store.fetch(uid(1), 1, True)
+    assert bundle is not None
+    assert bundle.pair == b"a"
 
 
 async def test_an_unknown_account_has_no_bundle(store: Store) -> None:

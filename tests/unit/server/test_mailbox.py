@@ -42,7 +42,7 @@ async def store(tmp_path: Path) -> AsyncIterator[SqliteStore]:
 async def _settled(store: SqliteStore) -> None:
     """Wait until the store has answered all reads, and the reads that those led to."""
     for _ in range(4):
-        await store.is_registered(b"?" * 32)
+        await store.find_number(b"?" * 32)
 
 
 def _delivery(outlet: _Outlet, store: SqliteStore, mailbox: int, window: int = 4) -> Delivery:

@@ -32,6 +32,8 @@ async def test_a_database_of_any_version_opens_with_what_is_in_it(version: int) 
     await deposit(store, envelope(7))
     device = await store.device(uid(1), 1)
     assert device is not None
+    assert device.delivery_token_hash is None
+    await store.set_delivery_token(uid(1), b"h" * 32)
     assert names(await read(store, device.mailbox)) == [7]
     await store.close()
 

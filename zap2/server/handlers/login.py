@@ -111,6 +111,7 @@ def _logged_in(
         device.prekeys.highest_sid,
         device.prekeys.highest_oid,
         device.acknowledged,
+        device.delivery_token_hash,
     )
 
 

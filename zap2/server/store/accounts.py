@@ -81,9 +81,6 @@ class Accounts:
         self._db.execute("UPDATE code SET tries_left = tries_left - 1 WHERE number_key = ?", (number_key,))
         return CodeCheck.WRONG
 
-    def is_registered(self, number_key: bytes) -> bool:
-        return self._owner(number_key) is not None
-
     def find_number(self, number_key: bytes) -> Uid | None:
         row = self._db.execute(
             "SELECT uid FROM account WHERE number_key = ? AND is_listed AND NOT is_blocked", (number_key,)
@@ -147,13 +144,17 @@ class Accounts:
         row = self._db.execute(
             "SELECT mailbox, document, document_signature,"
             " (SELECT count(*) FROM pair WHERE pair.mailbox = device.mailbox), highest_sid, highest_oid,"
-            " acknowledged_seq FROM device JOIN account ON account.id = device.account WHERE uid = ? AND device = ?",
+            " acknowledged_seq, delivery_token_hash"
+            " FROM device JOIN account ON account.id = device.account WHERE uid = ? AND device = ?",
             (uid, device),
         ).fetchone()
         if row is None:
             return None
-        mailbox, document, document_signature, *prekeys, acknowledged = row
-        return Device(mailbox, document, document_signature, PrekeyState(*prekeys), acknowledged)
+        mailbox, document, document_signature, *prekeys, acknowledged, token_hash = row
+        return Device(mailbox, document, document_signature, PrekeyState(*prekeys), acknowledged, token_hash)
+
+    def set_delivery_token(self, uid: Uid, token_hash: bytes | None) -> None:
+        self._db.execute("UPDATE account SET delivery_token_hash = ? WHERE uid = ?", (token_hash, uid))
 
     # ---------------------------------------------------------------------------------------------- tokens
 

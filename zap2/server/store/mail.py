@@ -11,6 +11,7 @@ leave it, so none is ever given to two envelopes.
 
 from __future__ import annotations
 
+import hmac
 import sqlite3
 import time
 from collections.abc import Iterable, Sequence
@@ -161,6 +162,10 @@ class Mail:
         now = time.monotonic()
         for deposit, done, offer in deposits:
             key, payload = deposit.dedupe_key, deposit.payload
+            token_hash = deposit.delivery_token_hash
+            if token_hash is not None and not self._lets_in(deposit.uid, token_hash):
+                calls.append((done, (DepositRefusal.WRONG_TOKEN,)))
+                continue
             mailbox = self._by_address.get((deposit.uid, deposit.device))
             if mailbox is None:
                 mailbox = self._load(deposit.uid, deposit.device)
@@ -260,6 +265,14 @@ class Mail:
         self._repetitions.sweep(now_ms // 1000)
 
     # ------------------------------------------------------------------------------------------- internals
+
+    def _lets_in(self, uid: Uid, token_hash: bytes) -> bool:
+        row = self._db.execute(
+            "SELECT delivery_token_hash FROM account"
+            " WHERE uid = ? AND NOT is_blocked AND delivery_token_hash IS NOT NULL",
+            (uid,),
+        ).fetchone()
+        return row is not None and hmac.compare_digest(row[0], token_hash)
 
     def _next_seq(self, mailbox: _Mailbox) -> int:
         seq = mailbox.next_seq

@@ -8,7 +8,7 @@ it, and is why mail has callbacks (a future's waiter would run a turn of the loo
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final, Protocol
 
@@ -41,6 +41,8 @@ class Device:
     document_signature: bytes
     prekeys: PrekeyState
     acknowledged: int
+    delivery_token_hash: bytes | None = field(default=None, repr=False)
+    """Its account's; None without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +113,7 @@ class Deposit(_OfMail, frozen=True):
     """An envelope on its way into a mailbox.
 
     `dedupe_key` is a keyed hash of sender, receiver and envelope id: all that is kept of the sender.
+    `delivery_token_hash` is there when the sender is nobody known: it has to be the receiver's.
     """
 
     uid: Uid
@@ -120,6 +123,7 @@ class Deposit(_OfMail, frozen=True):
     expires_at_ms: int
     payload: bytes
     dedupe_key: bytes
+    delivery_token_hash: bytes | None = None
 
 
 class Envelope(_OfMail, frozen=True):
@@ -152,6 +156,8 @@ class DepositRefusal(Enum):
 
     NO_MAILBOX = "no-mailbox"
     FULL = "full"
+    WRONG_TOKEN = "wrong-token"  # noqa: S105 - the name of a refusal, not a token
+    """Of a sealed envelope: there is no such account, it has no delivery token or another one, or it is blocked."""
 
 
 Offer = Callable[[int, Envelope], None]
@@ -219,9 +225,6 @@ class RelayStore(Protocol):
     async def check_code(self, number_key: bytes, code_hash: bytes, now_ms: int) -> CodeCheck:
         """Use up one try."""
 
-    async def is_registered(self, number_key: bytes) -> bool:
-        """Tell whether a number has an account."""
-
     async def put_ticket(self, ticket_hash: bytes, number_key: bytes, expires_at_ms: int) -> None:
         """Keep a ticket that allows one registration of a number."""
 
@@ -245,19 +248,25 @@ class RelayStore(Protocol):
         signed_set: tuple[int, bytes] | None,
         pairs: Sequence[tuple[int, bytes]],
         max_stock: int,
+        withdraw_below: int = 0,
     ) -> PrekeyState | PublishRefusal:
         """Keep a signed set (sid, bytes) and one-time pairs (oid, bytes); all or nothing.
 
-        Pairs whose oid is not above the highest one ever kept are skipped.
+        Pairs that were kept before and have an oid below `withdraw_below` are forgotten first. Pairs whose oid is not
+        above the highest one ever kept are skipped.
         """
 
     async def fetch(self, uid: Uid, device: int, with_pair: bool) -> StoredBundle | None:
         """Give a device's prekeys; a pair is given once and then forgotten."""
 
+    async def set_delivery_token(self, uid: Uid, token_hash: bytes | None) -> None:
+        """Keep the hash of an account's delivery token, or none; the one before lets nobody in from now on."""
+
     def deposit(self, deposit: Deposit, done: DepositDone, offer: Offer | None = None) -> None:
         """Put an envelope into a mailbox and call `done` in the event loop's thread when that is durable.
 
-        The same `dedupe_key` again within the retention stores nothing and succeeds.
+        The same `dedupe_key` again within the retention stores nothing and succeeds. A delivery token is compared
+        first, with what the account has at that moment.
 
         Give `offer` when the receiver is here. The store may then offer the envelope, in its place in the mailbox,
         before it is durable, and wait a moment for its `discard`. If that comes, the envelope need not be written:

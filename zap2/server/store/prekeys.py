@@ -25,11 +25,12 @@ class Prekeys:
         signed_set: tuple[int, bytes] | None,
         pairs: Sequence[tuple[int, bytes]],
         max_stock: int,
+        withdraw_below: int,
     ) -> PrekeyState | PublishRefusal:
         kept_set, highest_sid, highest_oid = self._db.execute(
             "SELECT signed_set, highest_sid, highest_oid FROM device WHERE mailbox = ?", (mailbox,)
         ).fetchone()
-        stock = self._stock(mailbox)
+        stock = self._stock(mailbox, withdraw_below)
         fresh = {oid: pair for oid, pair in pairs if oid > highest_oid}
         if stock + len(fresh) > max_stock:
             return PublishRefusal.STOCK_FULL
@@ -42,6 +43,8 @@ class Prekeys:
                 "UPDATE device SET signed_set = ?, highest_sid = ? WHERE mailbox = ?",
                 (encoded, sid, mailbox),
             )
+        if withdraw_below:
+            self._db.execute("DELETE FROM pair WHERE mailbox = ? AND oid < ?", (mailbox, withdraw_below))
         if fresh:
             highest_oid = max(fresh)
             self._db.executemany(
@@ -69,6 +72,8 @@ class Prekeys:
             pair = taken[0] if taken else None
         return StoredBundle(document, document_signature, signed_set, pair, mailbox, self._stock(mailbox))
 
-    def _stock(self, mailbox: int) -> int:
-        (stock,) = self._db.execute("SELECT count(*) FROM pair WHERE mailbox = ?", (mailbox,)).fetchone()
+    def _stock(self, mailbox: int, lowest_oid: int = 0) -> int:
+        (stock,) = self._db.execute(
+            "SELECT count(*) FROM pair WHERE mailbox = ? AND oid >= ?", (mailbox, lowest_oid)
+        ).fetchone()
         return int(stock)

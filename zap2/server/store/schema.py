@@ -7,6 +7,7 @@ ordered by mailbox and position, and neither an insert nor a delete touches an i
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Sequence
 from typing import Final
 
 from zap2.errors import UsageError
@@ -14,7 +15,7 @@ from zap2.errors import UsageError
 SEQ_BITS: Final = 40
 _APPLICATION_ID: Final = 0x5A415032  # "ZAP2"
 
-_MIGRATIONS: Final = (
+MIGRATIONS: Final[Sequence[str]] = (
     """
     CREATE TABLE account (
         id INTEGER PRIMARY KEY,
@@ -94,8 +95,9 @@ _MIGRATIONS: Final = (
         expires_at_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     """,
+    "ALTER TABLE account ADD COLUMN delivery_token_hash BLOB",
 )
-VERSION: Final = len(_MIGRATIONS)
+VERSION: Final = len(MIGRATIONS)
 
 
 def connect(path: str) -> sqlite3.Connection:
@@ -128,18 +130,26 @@ def connect(path: str) -> sqlite3.Connection:
     return connection
 
 
-def migrate(connection: sqlite3.Connection) -> None:
-    """Run the migrations that this database has not seen, each in a transaction of its own."""
+def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Run the migrations that this database has not seen, each in a transaction of its own.
+
+    Args:
+        connection: the database, outside of a transaction.
+        migrations: all of them; a test gives fewer to get an old schema.
+
+    Raises:
+        UsageError: a newer version of Zap2 wrote it, or it is another program's.
+    """
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
-    if version > VERSION:
+    if version > len(migrations):
         raise UsageError(
             "The relay's database was written by a newer version of Zap2.",
             "Nothing was changed. Upgrade Zap2 (`pipx upgrade zap2`) and start it again.",
         )
     if version and application != _APPLICATION_ID:
         raise UsageError("The relay's data folder holds a database of another program.")
-    for number, script in enumerate(_MIGRATIONS[version:], start=version + 1):
+    for number, script in enumerate(migrations[version:], start=version + 1):
         connection.executescript(
             f"BEGIN IMMEDIATE; {script}; PRAGMA application_id={_APPLICATION_ID};"
             f" PRAGMA user_version={number}; COMMIT;"

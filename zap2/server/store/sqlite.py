@@ -86,9 +86,6 @@ class SqliteStore:
     async def check_code(self, number_key: bytes, code_hash: bytes, now_ms: int) -> CodeCheck:
         return await self._commits.call(self._accounts.check_code, number_key, code_hash, now_ms)
 
-    async def is_registered(self, number_key: bytes) -> bool:
-        return await self._commits.call(self._accounts.is_registered, number_key)
-
     async def put_ticket(self, ticket_hash: bytes, number_key: bytes, expires_at_ms: int) -> None:
         await self._commits.call(self._accounts.put_ticket, ticket_hash, number_key, expires_at_ms)
 
@@ -109,11 +106,17 @@ class SqliteStore:
         signed_set: tuple[int, bytes] | None,
         pairs: Sequence[tuple[int, bytes]],
         max_stock: int,
+        withdraw_below: int = 0,
     ) -> PrekeyState | PublishRefusal:
-        return await self._commits.call(self._prekeys.publish, mailbox, signed_set, pairs, max_stock)
+        return await self._commits.call(
+            self._prekeys.publish, mailbox, signed_set, pairs, max_stock, withdraw_below
+        )
 
     async def fetch(self, uid: Uid, device: int, with_pair: bool) -> StoredBundle | None:
         return await self._commits.call(self._prekeys.fetch, uid, device, with_pair)
+
+    async def set_delivery_token(self, uid: Uid, token_hash: bytes | None) -> None:
+        await self._commits.call(self._accounts.set_delivery_token, uid, token_hash)
 
     def deposit(self, deposit: Deposit, done: DepositDone, offer: Offer | None = None) -> None:
         self._commits.join(done, self._deposit_all, (deposit, done, offer))

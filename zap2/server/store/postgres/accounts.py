@@ -77,11 +77,6 @@ async def check_code(db: Connection, number_key: bytes, code_hash: bytes, now_ms
     return CodeCheck.WRONG
 
 
-async def is_registered(db: Connection, number_key: bytes) -> bool:
-    """Tell whether a number has an account."""
-    return await _owner(db, number_key) is not None
-
-
 async def find_number(db: Connection, number_key: bytes) -> Uid | None:
     """Give the account that has a number, unless it is unlisted or blocked."""
     uid = await db.fetchval(
@@ -149,15 +144,20 @@ async def device(db: Connection, uid: Uid, device: int) -> Device | None:
     row = await db.fetchrow(
         "SELECT device.mailbox, document, document_signature,"
         " (SELECT count(*) FROM pair WHERE pair.mailbox = device.mailbox), highest_sid, highest_oid,"
-        " acknowledged_seq FROM device JOIN account ON account.id = device.account"
+        " acknowledged_seq, delivery_token_hash FROM device JOIN account ON account.id = device.account"
         " JOIN mailbox ON mailbox.id = device.mailbox WHERE uid = $1 AND device = $2",
         uid,
         device,
     )
     if row is None:
         return None
-    mailbox, document, document_signature, *prekeys, acknowledged = row
-    return Device(mailbox, document, document_signature, PrekeyState(*prekeys), acknowledged)
+    mailbox, document, document_signature, *prekeys, acknowledged, token_hash = row
+    return Device(mailbox, document, document_signature, PrekeyState(*prekeys), acknowledged, token_hash)
+
+
+async def set_delivery_token(db: Connection, uid: Uid, token_hash: bytes | None) -> None:
+    """Keep the hash of an account's delivery token, or none."""
+    await db.execute("UPDATE account SET delivery_token_hash = $1 WHERE uid = $2", token_hash, uid)
 
 
 async def _owner(db: Connection, number_key: bytes) -> Uid | None:

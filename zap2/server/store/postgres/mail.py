@@ -6,7 +6,8 @@ each other, and the seqs of a mailbox become visible in the order in which they 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hmac
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -84,12 +85,17 @@ class Mail:
                 [deposit.dedupe_key for deposit in deposits],
             )
         }
+        token_hashes = await _token_hashes(connection, deposits)
         results: list[Deposited | DepositRefusal] = []
         stored: list[tuple[_Mailbox, int, Deposit]] = []
         for deposit in deposits:
             id_ = self._ids.get((deposit.uid, deposit.device))
             mailbox = self._locked.get(id_) if id_ is not None else None
-            if mailbox is None:
+            if deposit.delivery_token_hash is not None and not hmac.compare_digest(
+                deposit.delivery_token_hash, token_hashes.get(deposit.uid, b"")
+            ):
+                results.append(DepositRefusal.WRONG_TOKEN)
+            elif mailbox is None:
                 results.append(DepositRefusal.NO_MAILBOX)
             elif deposit.dedupe_key in known:
                 results.append(Deposited(mailbox.id, mailbox.waiting, None))
@@ -217,3 +223,19 @@ class Mail:
         )
         for uid, device, mailbox in rows:
             self._ids[Uid(uid), device] = mailbox
+
+
+async def _token_hashes(connection: Connection, deposits: Sequence[Deposit]) -> Mapping[Uid, bytes]:
+    """Give what lets sealed envelopes in to the accounts that some of these deposits are for.
+
+    Asked here, and not when the mailboxes are locked: it may have changed earlier in the same batch.
+    """
+    uids = {deposit.uid for deposit in deposits if deposit.delivery_token_hash is not None}
+    if not uids:
+        return {}
+    rows = await connection.fetch(
+        "SELECT uid, delivery_token_hash FROM account"
+        " WHERE uid = ANY($1::bytea[]) AND NOT is_blocked AND delivery_token_hash IS NOT NULL",
+        list(uids),
+    )
+    return {Uid(uid): token_hash for uid, token_hash in rows}

@@ -15,13 +15,14 @@ async def publish(
     signed_set: tuple[int, bytes] | None,
     pairs: Sequence[tuple[int, bytes]],
     max_stock: int,
+    withdraw_below: int,
 ) -> PrekeyState | PublishRefusal:
-    """Keep a signed set (sid, bytes) and one-time pairs (oid, bytes); all or nothing."""
+    """Keep a signed set (sid, bytes) and one-time pairs (oid, bytes), without older ones; all or nothing."""
     kept_set, highest_sid, highest_oid = await db.fetchrow(
         "SELECT signed_set, highest_sid, highest_oid FROM device WHERE mailbox = $1 FOR NO KEY UPDATE",
         mailbox,
     )
-    stock = await _stock(db, mailbox)
+    stock = await _stock(db, mailbox, withdraw_below)
     fresh = {oid: pair for oid, pair in pairs if oid > highest_oid}
     if stock + len(fresh) > max_stock:
         return PublishRefusal.STOCK_FULL
@@ -33,6 +34,8 @@ async def publish(
         await db.execute(
             "UPDATE device SET signed_set = $1, highest_sid = $2 WHERE mailbox = $3", encoded, sid, mailbox
         )
+    if withdraw_below:
+        await db.execute("DELETE FROM pair WHERE mailbox = $1 AND oid < $2", mailbox, withdraw_below)
     if fresh:
         highest_oid = max(fresh)
         await db.execute(
@@ -68,5 +71,8 @@ async def fetch(db: Connection, uid: Uid, device: int, with_pair: bool) -> Store
     return StoredBundle(document, document_signature, signed_set, pair, mailbox, stock)
 
 
-async def _stock(db: Connection, mailbox: int) -> int:
-    return int(await db.fetchval("SELECT count(*) FROM pair WHERE mailbox = $1", mailbox))
+async def _stock(db: Connection, mailbox: int, lowest_oid: int = 0) -> int:
+    stock = await db.fetchval(
+        "SELECT count(*) FROM pair WHERE mailbox = $1 AND oid >= $2", mailbox, lowest_oid
+    )
+    return int(stock)

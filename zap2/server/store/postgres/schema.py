@@ -99,6 +99,7 @@ MIGRATIONS: Final[Sequence[str]] = (
         expires_at_ms bigint NOT NULL
     );
     """,
+    "ALTER TABLE account ADD COLUMN delivery_token_hash bytea",
 )
 _RECORD: Final = """
     CREATE TABLE IF NOT EXISTS zap2_relay (

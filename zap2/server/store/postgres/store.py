@@ -123,6 +123,9 @@ class PostgresStore:
 
     # ---------------------------------------------------------------------------------------------------- mail
 
+    async def set_delivery_token(self, uid: Uid, token_hash: bytes | None) -> None:
+        await self._call(accounts.set_delivery_token, uid, token_hash)
+
     def deposit(self, deposit: Deposit, done: DepositDone, offer: Offer | None = None) -> None:
         self._batches.submit(done, self._mail.deposit, deposit)
 
@@ -165,9 +168,6 @@ class PostgresStore:
     async def check_code(self, number_key: bytes, code_hash: bytes, now_ms: int) -> CodeCheck:
         return await self._call(accounts.check_code, number_key, code_hash, now_ms)
 
-    async def is_registered(self, number_key: bytes) -> bool:
-        return await self._call(accounts.is_registered, number_key)
-
     async def put_ticket(self, ticket_hash: bytes, number_key: bytes, expires_at_ms: int) -> None:
         await self._call(accounts.put_ticket, ticket_hash, number_key, expires_at_ms)
 
@@ -188,8 +188,9 @@ class PostgresStore:
         signed_set: tuple[int, bytes] | None,
         pairs: Sequence[tuple[int, bytes]],
         max_stock: int,
+        withdraw_below: int = 0,
     ) -> PrekeyState | PublishRefusal:
-        return await self._call(prekeys.publish, mailbox, signed_set, pairs, max_stock)
+        return await self._call(prekeys.publish, mailbox, signed_set, pairs, max_stock, withdraw_below)
 
     async def fetch(self, uid: Uid, device: int, with_pair: bool) -> StoredBundle | None:
         return await self._call(prekeys.fetch, uid, device, with_pair)
