@@ -9,7 +9,8 @@ scripts and tests may compare. `exit_code` is what a command ends with when the 
     │  ├─ InvalidAddress          a relay address or contact link that is not one
     │  ├─ InvalidMessage          empty, too long
     │  ├─ UnknownConversation     no contact by that name in this profile
-    │  └─ NoProfile               nothing has been set up under that profile name
+    │  ├─ NoProfile               nothing has been set up under that profile name
+    │  └─ SignupUnfinished        the profile has no account yet, and its relay wants to hear from the person
     ├─ OutputFailed               exit 1: standard output is closed or full
     ├─ CryptoError                never carries keys or plaintext
     │  ├─ InvalidKey              wrong length, non-canonical, small order
@@ -98,6 +99,24 @@ class NoProfile(UsageError):
 
     code = "no-profile"
     default_hint = "`zap2 chat` sets a profile up, `zap2 signup` does so without a screen."
+
+
+class SignupUnfinished(UsageError):
+    """The signup of this profile was never finished.
+
+    Args:
+        reason: what stands in the way, a sentence.
+        relay: the address of the relay at which it was begun.
+    """
+
+    code = "signup-unfinished"
+    default_hint = (
+        "Sign up again with `zap2 signup` and the same profile name and passphrase: nothing is lost."
+    )
+
+    def __init__(self, reason: str, *, relay: str) -> None:
+        super().__init__(f"The signup of this profile was never finished. {reason}")
+        self.relay = relay
 
 
 class OutputFailed(Zap2Error):

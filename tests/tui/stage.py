@@ -21,6 +21,7 @@ from zap2.client.api import (
     LinkChanged,
     LinkState,
     LinkView,
+    MembershipView,
     MessageAdded,
     MessageChanged,
     MessageState,
@@ -83,6 +84,8 @@ class StageClient:
     drafts: dict[ConversationId, str] = field(default_factory=dict)
     preferences: dict[str, str] = field(default_factory=dict)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
+    read: set[MessageId] = field(default_factory=set)
+    membership_view: MembershipView = field(default_factory=lambda: MembershipView(False, True))
     is_closed: bool = False
     now_ms: int = NOW_MS
     _listeners: list[asyncio.Queue[Event | None]] = field(default_factory=list)
@@ -221,6 +224,10 @@ class StageClient:
         """Calls of one method, without its name."""
         return [call[1:] for call in self.calls if call[0] == method]
 
+    def read_in(self, conversation: ConversationId) -> list[str]:
+        """The texts of others that were said to be read, in the order of the conversation."""
+        return [one.text for one in self.threads[conversation] if one.id in self.read]
+
     # The protocol
 
     @asynccontextmanager
@@ -322,13 +329,17 @@ class StageClient:
         found = next(one for one in self.threads[conversation] if one.id == message)
         return self.advance(found, MessageState.QUEUED)
 
-    async def mark_read(self, conversation: ConversationId, up_to_position: int) -> None:
+    async def mark_these_read(self, conversation: ConversationId, messages: Sequence[MessageId]) -> None:
         """Note what was seen."""
-        await self._enter("mark_read", conversation, up_to_position)
-        unread = sum(
-            1 for one in self.threads[conversation] if not one.is_mine and one.position > up_to_position
-        )
-        self._put_view(replace(self.views[conversation], unread=unread), True)
+        await self._enter("mark_these_read", conversation, tuple(messages))
+        newly = [
+            one.id
+            for one in self.threads[conversation]
+            if one.id in messages and not one.is_mine and one.id not in self.read
+        ]
+        self.read.update(newly)
+        view = self.views[conversation]
+        self._put_view(replace(view, unread=max(0, view.unread - len(newly))), True)
 
     async def accept(self, uid: Uid) -> ContactView:
         """Accept."""
@@ -381,6 +392,23 @@ class StageClient:
         """Keep a value of the front-end."""
         await self._enter("set_preference", name, value)
         self.preferences[name] = value
+
+    async def membership(self) -> MembershipView:
+        """What the relay was asked to keep."""
+        await self._enter("membership")
+        return self.membership_view
+
+    async def set_pin(self, pin: str | None) -> MembershipView:
+        """Keep or remove a PIN."""
+        await self._enter("set_pin", pin)
+        self.membership_view = replace(self.membership_view, has_pin=pin is not None)
+        return self.membership_view
+
+    async def set_listed(self, *, is_listed: bool) -> MembershipView:
+        """Be found or not."""
+        await self._enter("set_listed", is_listed)
+        self.membership_view = replace(self.membership_view, is_listed=is_listed)
+        return self.membership_view
 
     async def reconnect(self) -> None:
         """Try now."""

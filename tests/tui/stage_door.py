@@ -13,13 +13,17 @@ PASSPHRASE = "four random words here"
 
 @dataclass
 class StageSignup:
-    """A first run against a relay that knows one address and one code."""
+    """A first run against a relay that knows one address, one code, and perhaps one invite and one PIN."""
 
     client: StageClient
     asks_code: bool = True
     is_pinned: bool = True
     is_encrypted: bool = True
     code: str = "123456"
+    registration: str = "open"
+    invite: str = "abcd-efgh-ijkl-mnop"
+    pin: str = ""
+    """The registration PIN of the account that has the number; empty where nobody has it."""
     refusals: dict[str, Zap2Error] = field(default_factory=dict)
     calls: list[tuple[object, ...]] = field(default_factory=list)
 
@@ -32,11 +36,12 @@ class StageSignup:
         """Reach the relay."""
         self._enter("connect", address)
         fingerprint = "mfrggzdfmztwq2lknnwg23tpobyxe43u"
-        return RelayView(RELAY, fingerprint, self.is_pinned, self.is_encrypted, "open", "log")
+        return RelayView(RELAY, fingerprint, self.is_pinned, self.is_encrypted, self.registration, "log")
 
-    async def request_code(self, number: str) -> VerificationView:
+    async def request_code(self, number: str, *, invite: str | None = None) -> VerificationView:
         """Take a number."""
-        self._enter("request_code", number)
+        self._enter("request_code", number, *([] if invite is None else [invite]))
+        self._check_invite(invite)
         if not number.startswith("+"):
             raise InvalidPhoneNumber("This number has no country code.")
         return VerificationView(number, self.asks_code, "log", 600.0, 30.0)
@@ -47,10 +52,23 @@ class StageSignup:
         if code != self.code:
             raise Refused("wrong-code", "This is not the code that was sent.", hint="Four tries are left.")
 
-    async def create(self, name: str, passphrase: str) -> Client:
+    async def create(
+        self, name: str, passphrase: str, *, invite: str | None = None, pin: str | None = None
+    ) -> Client:
         """Make the profile."""
-        self._enter("create", name, passphrase)
+        self._enter("create", name, passphrase, *[given for given in (invite, pin) if given is not None])
+        self._check_invite(invite)
+        if self.pin and pin is None:
+            raise Refused("pin-needed", "Another account has this number; its registration PIN is needed.")
+        if self.pin and pin != self.pin:
+            raise Refused(
+                "wrong-pin", "This is not the account's registration PIN.", hint="Look at it again."
+            )
         return self.client
+
+    def _check_invite(self, invite: str | None) -> None:
+        if self.registration == "invite" and invite != self.invite:
+            raise Refused("invite-needed", "This invite is unknown, was used, or has expired.")
 
     async def close(self) -> None:
         """Give up."""

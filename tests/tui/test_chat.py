@@ -168,11 +168,11 @@ async def test_request_bar_accepts() -> None:
     app = app_for(client)
     async with running(app) as pilot:
         assert "Max wants to write to you" in screen_text(app)
-        assert client.called("mark_read") == []
+        assert client.called("mark_these_read") == []
         await pilot.click("#request-accept")
         await until(pilot, lambda: not app.screen.query_one(RequestBar).display)
         assert client.people[client.views[max_].peer].state is ContactState.ACCEPTED
-        await until(pilot, lambda: client.called("mark_read") == [(max_, 1)])
+        await until(pilot, lambda: client.read_in(max_) == ["hi"])
 
 
 async def test_request_bar_blocks_by_keys() -> None:

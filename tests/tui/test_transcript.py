@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from textual import events
 
 from tests.tui.running import app_for, chat, running, screen_text, until, write
@@ -19,14 +21,9 @@ def long_client(count: int, *, read: bool = True) -> tuple[StageClient, Conversa
     for number in range(1, count + 1):
         client.write(ada, f"message {number}", at_ms=NOW_MS - DAY_MS + number * MINUTE_MS, tell=False)
     if read:
-        client.views[ada] = _read(client, ada)
+        client.views[ada] = replace(client.views[ada], unread=0)
+        client.read.update(one.id for one in client.threads[ada])
     return client, ada
-
-
-def _read(client: StageClient, conversation: ConversationId):  # type: ignore[no-untyped-def]  # a view, as it was
-    from dataclasses import replace
-
-    return replace(client.views[conversation], unread=0)
 
 
 async def test_pages_are_loaded_when_scrolled_up() -> None:
@@ -103,30 +100,53 @@ async def test_read_marks_need_focus_and_an_uncovered_screen() -> None:
         await until(pilot, lambda: not app.app_focus)
         client.write(ada, "while away", at_ms=NOW_MS)
         await until(pilot, lambda: "while away" in screen_text(app))
-        assert client.called("mark_read") == []
+        assert client.called("mark_these_read") == []
         assert "new since you last looked" in screen_text(app)
         app.post_message(events.AppFocus())
-        await until(pilot, lambda: client.called("mark_read") == [(ada, 4)])
+        await until(pilot, lambda: "while away" in client.read_in(ada))
 
         await pilot.press("f1")
         client.write(ada, "behind a dialog", at_ms=NOW_MS)
         await until(pilot, lambda: chat(app).pane.transcript.rows.messages[-1].position == 5)
-        assert client.called("mark_read") == [(ada, 4)]
+        assert "behind a dialog" not in client.read_in(ada)
         await pilot.press("escape")
-        await until(pilot, lambda: client.called("mark_read")[-1] == (ada, 5))
+        await until(pilot, lambda: "behind a dialog" in client.read_in(ada))
 
 
 async def test_only_what_was_in_view_is_marked_read() -> None:
-    """Guards receipts for messages that came in below."""
+    """Guards receipts for messages that came in below, and for those that one scrolled past without stopping."""
     client, ada = long_client(300)
     app = app_for(client)
     async with running(app) as pilot:
+        transcript = app.screen.query_one(Transcript)
         await pilot.press("pageup", "pageup")
         client.write(ada, "not seen yet", at_ms=NOW_MS)
         await until(pilot, lambda: "1 new message" in screen_text(app))
-        assert all(position < 301 for _, position in client.called("mark_read"))  # type: ignore[operator]  # positions are int
-        app.screen.query_one(Transcript).action_newest()
-        await until(pilot, lambda: client.called("mark_read")[-1:] == [(ada, 301)])
+        assert "not seen yet" not in client.read_in(ada)
+        transcript.action_newest()
+        await until(pilot, lambda: "not seen yet" in client.read_in(ada))
+
+
+async def test_many_unread_messages_are_read_from_the_first_one_on() -> None:
+    """Guards that opening shows where one stopped, and that what is further below stays unread until it is seen."""
+    client, ada = long_client(10)
+    for number in range(60):
+        client.write(ada, f"unread {number}", at_ms=NOW_MS, tell=False)
+    client.views[ada] = replace(client.views[ada], unread=60)
+    app = app_for(client)
+    async with running(app) as pilot:
+        await until(pilot, lambda: "new since you last looked" in screen_text(app))
+        await until(pilot, lambda: "unread 0" in client.read_in(ada))
+        shown = screen_text(app)
+        read = [text for text in client.read_in(ada) if text.startswith("unread")]
+        assert read[0] == "unread 0"
+        assert "unread 59" not in read
+        assert all(text in shown for text in read)
+        await pilot.press("f6", "f6", "end")
+        await until(pilot, lambda: "unread 59" in client.read_in(ada))
+        assert client.views[ada].unread > 0
+        await pilot.press(*["pageup"] * 4)
+        await until(pilot, lambda: client.views[ada].unread == 0)
 
 
 async def test_unread_line_stands_above_the_first_unread() -> None:

@@ -42,7 +42,7 @@ COMMANDS: Final = {
     "history": Command("history", "print earlier messages"),
     "contacts": Command("contacts", "list, add, accept, block and rename people"),
     "verify": Command("verify", "compare safety numbers"),
-    "profile": Command("profile", "list and show the profiles on this machine"),
+    "profile": Command("profile", "the profiles on this machine; registration PIN; whether one is found"),
     "admin": Command("admin", "look after a relay on this machine: figures, invites, blocks, backups"),
     "doctor": Command("doctor", "check the installation, the profile and the way to the relay"),
 }

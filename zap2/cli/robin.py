@@ -68,7 +68,7 @@ class Robin:
 
     async def _answer(self, message: MessageView) -> None:
         await asyncio.sleep(_pause_s(message.text, _READS_PER_S))
-        await self._client.mark_read(self._friend, message.position)
+        await self._client.mark_these_read(self._friend, [message.id])
         replies = await self._replies(message.text)
         for reply in replies:
             if len(replies) == 1:

@@ -12,9 +12,11 @@ from zap2.address import RelayAddress
 from zap2.cli import passphrase, stdin
 from zap2.cli.arguments import add_profile_option
 from zap2.cli.console import complain, say, warn
+from zap2.cli.pins import read_pin
 from zap2.cli.places import profile_folder
 from zap2.cli.running import run_async
 from zap2.cli.session import add_connect_option, settle, wait_until_online
+from zap2.client.admission import check_invite
 from zap2.client.agent import Agent
 from zap2.client.api import VerificationView
 from zap2.client.opening import open_vault
@@ -25,11 +27,15 @@ from zap2.phone import format_number, parse_number
 from zap2.vault.profile import ProfileFolder
 
 _WRONG_CODE: Final = "wrong-code"
-_MAX_INVITE: Final = 64
 _ROOM_B: Final = 1024 * 1024
 """Less than this is too little for a vault that has just been made."""
 
-_PIN_CHARS: Final = (4, 64)
+_OPTIONS: Final = {
+    "invite-needed": "Ask the relay's host for an invite, and give it with --invite CODE.",
+    "pin-needed": "If the number is yours, write the PIN that you set for it into a file: --pin-file FILE.",
+}
+"""What helps here against a refusal, by its code."""
+
 _NOT_PUBLISHED: Final = (
     "The profile is set up, and others can write to you as soon as it has been online: open it again."
 )
@@ -69,7 +75,9 @@ def run(arguments: argparse.Namespace) -> int:
 async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number: str, secret: str) -> int:
     if folder.exists:
         await _refuse_finished(folder, secret)
-    signup = ProfileSignup(folder, invite=_bounded(arguments.invite), pin=_pin(arguments.pin_file))
+    invite = None if arguments.invite is None else check_invite(arguments.invite)
+    pin = read_pin(arguments.pin_file) if arguments.pin_file else None
+    signup = ProfileSignup(folder)
     try:
         relay = await signup.connect(arguments.relay)
         if not relay.is_pinned:
@@ -80,10 +88,14 @@ async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number:
             signup.expect_code(number)
             await signup.check_code(arguments.code)
         else:
-            started = await signup.request_code(number)
+            started = await signup.request_code(number, invite=invite)
             if started.is_needed:
                 await _prove(signup, started)
-        agent = await signup.create(arguments.name, secret)
+        agent = await signup.create(arguments.name, secret, invite=invite, pin=pin)
+    except Refused as error:
+        raise Refused(
+            error.code, str(error), error.retry_after_s, _OPTIONS.get(error.code, error.hint)
+        ) from None
     finally:
         await signup.close()
     try:
@@ -95,28 +107,6 @@ async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number:
     finally:
         await agent.close()
     return 0
-
-
-def _bounded(invite: str | None) -> str | None:
-    """Check an invite. Raises UsageError."""
-    if invite is not None and not 1 <= len(invite) <= _MAX_INVITE:
-        raise UsageError(
-            "This is no invite.", "It looks like abcd-efgh-ijkl-mnop; ask the relay's host for one."
-        )
-    return invite
-
-
-def _pin(file: Path | None) -> str | None:
-    """Read the PIN. Raises UsageError."""
-    if file is None:
-        return None
-    try:
-        pin = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise UsageError(f"{file} cannot be read.") from None
-    if not _PIN_CHARS[0] <= len(pin) <= _PIN_CHARS[1]:
-        raise UsageError("A registration PIN has 4 to 64 characters.")
-    return pin
 
 
 async def _refuse_finished(folder: ProfileFolder, secret: str) -> None:

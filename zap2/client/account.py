@@ -12,10 +12,15 @@ from zap2.vault.store import Store
 _RELAY: Final = "relay-address"
 _TOKEN: Final = "relay-token"  # noqa: S105 (the name of a setting)
 _TICKET: Final = "relay-ticket"
+_INVITE: Final = "relay-invite"
+_HAS_PIN: Final = "relay-has-pin"
+_IS_UNLISTED: Final = "relay-is-unlisted"
+_YES: Final = b"yes"
 
 
 class RelayAccount:
-    """The relay's address with its pinned key, the connection token, and a registration that is not finished.
+    """The relay's address with its pinned key, the connection token, a registration that is not finished, and what
+    the relay was asked to keep of the account: it does not tell that again.
 
     Use it in the thread that owns the store, inside a transaction where it writes.
     """
@@ -56,6 +61,33 @@ class RelayAccount:
     @ticket.setter
     def ticket(self, ticket: bytes | None) -> None:
         self._put(_TICKET, ticket)
+
+    @property
+    def invite(self) -> str | None:
+        """The invite for a registration that was begun, as the person wrote it."""
+        return self._settings.get_text(_INVITE) or None
+
+    @invite.setter
+    def invite(self, invite: str | None) -> None:
+        self._put(_INVITE, None if invite is None else invite.encode())
+
+    @property
+    def has_pin(self) -> bool:
+        """Whether the relay took a registration PIN from this profile and keeps it."""
+        return self._settings.get(_HAS_PIN) is not None
+
+    @has_pin.setter
+    def has_pin(self, has_pin: bool) -> None:
+        self._put(_HAS_PIN, _YES if has_pin else None)
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether others find the account by its number; at first they do."""
+        return self._settings.get(_IS_UNLISTED) is None
+
+    @is_listed.setter
+    def is_listed(self, is_listed: bool) -> None:
+        self._put(_IS_UNLISTED, None if is_listed else _YES)
 
     def _put(self, name: str, value: bytes | None) -> None:
         if value is None:

@@ -19,6 +19,7 @@ from zap2.client.api import (
     LinkChanged,
     LinkState,
     LinkView,
+    MembershipView,
     MessageAdded,
     MessageView,
     MeView,
@@ -27,6 +28,7 @@ from zap2.client.api import (
     SafetyNumberView,
 )
 from zap2.client.courier import Courier
+from zap2.client.membership import Membership
 from zap2.client.news import tell
 from zap2.client.reports import Reports
 from zap2.client.subscriptions import Subscriptions
@@ -91,6 +93,7 @@ class Agent:
         self._subscriptions = Subscriptions()
         self._reports = Reports(self._step, self._tell_trouble)
         self._courier = Courier(transport, self._reports.put)
+        self._membership = Membership(engine.store, thread, transport)
         self._turn = asyncio.Lock()
         self._deadline_changed = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -228,10 +231,6 @@ class Agent:
         await self._command(inputs.Retry(conversation, message))
         return await self.message(conversation, message)
 
-    async def mark_read(self, conversation: ConversationId, up_to_position: int) -> None:
-        """Say that everything up to this position was on the screen."""
-        await self._command(inputs.MarkRead(conversation, up_to_position))
-
     async def mark_these_read(self, conversation: ConversationId, messages: Sequence[MessageId]) -> None:
         """Say that just these messages were shown: one that arrived meanwhile, at a place above, stays unread."""
         await self._command(inputs.MarkTheseRead(conversation, tuple(messages)))
@@ -272,6 +271,20 @@ class Agent:
     async def set_preference(self, name: str, value: str) -> None:
         """Keep a value of a front-end in this profile."""
         await self._thread.run(lambda: self._engine.store.settings.put_text(_PREFERENCE + name, value))
+
+    async def membership(self) -> MembershipView:
+        """Say what this profile asked its relay to keep of the account."""
+        return await self._membership.view()
+
+    async def set_pin(self, pin: str | None) -> MembershipView:
+        """Set the registration PIN, or remove it with None."""
+        await self._let_link_open()
+        return await self._membership.set_pin(pin)
+
+    async def set_listed(self, *, is_listed: bool) -> MembershipView:
+        """Choose whether others find this account by its number."""
+        await self._let_link_open()
+        return await self._membership.set_listed(is_listed=is_listed)
 
     async def reconnect(self) -> None:
         """Try the link now instead of waiting for the next planned try."""

@@ -16,6 +16,7 @@ from zap2.client.shown import (
     LinkChanged,
     LinkState,
     LinkView,
+    MembershipView,
     MessageAdded,
     MessageChanged,
     MessageState,
@@ -44,6 +45,7 @@ __all__ = [
     "LinkState",
     "LinkView",
     "MeView",
+    "MembershipView",
     "MessageAdded",
     "MessageChanged",
     "MessageState",
@@ -120,8 +122,8 @@ class Client(Protocol):
         """Queue a failed message again."""
         ...
 
-    async def mark_read(self, conversation: ConversationId, up_to_position: int) -> None:
-        """Say that everything up to this position was on the screen while the terminal had focus."""
+    async def mark_these_read(self, conversation: ConversationId, messages: Sequence[MessageId]) -> None:
+        """Say that just these messages were on the screen while the terminal had focus."""
         ...
 
     async def accept(self, uid: Uid) -> ContactView:
@@ -160,6 +162,21 @@ class Client(Protocol):
         """Keep a value of a front-end in this profile; it never leaves this computer."""
         ...
 
+    async def membership(self) -> MembershipView:
+        """Say what this profile asked its relay to keep of the account."""
+        ...
+
+    async def set_pin(self, pin: str | None) -> MembershipView:
+        """Set the registration PIN, without which nobody takes this account's number over; None removes it.
+
+        Raises UsageError, Refused, Unreachable: nothing was changed.
+        """
+        ...
+
+    async def set_listed(self, *, is_listed: bool) -> MembershipView:
+        """Choose whether others find this account by its number. Raises Refused, Unreachable."""
+        ...
+
     async def reconnect(self) -> None:
         """Try the link now instead of waiting for the next planned try."""
         ...
@@ -176,10 +193,10 @@ class Signup(Protocol):
         """Reach a relay and check its key. Raises InvalidAddress, Unreachable, NotTrusted."""
         ...
 
-    async def request_code(self, number: str) -> VerificationView:
-        """Check a number and have a code sent to it.
+    async def request_code(self, number: str, *, invite: str | None = None) -> VerificationView:
+        """Check a number and have a code sent to it; `invite` where the relay's registration is `invite`.
 
-        Raises InvalidPhoneNumber (nothing was sent), Refused, Unreachable.
+        Raises InvalidPhoneNumber (nothing was sent), Refused (`invite-needed`, …), Unreachable.
         """
         ...
 
@@ -187,11 +204,14 @@ class Signup(Protocol):
         """Prove possession. Raises Refused: `wrong-code`, `code-expired`, `too-many-tries`, `number-registered`."""
         ...
 
-    async def create(self, name: str, passphrase: str) -> Client:
+    async def create(
+        self, name: str, passphrase: str, *, invite: str | None = None, pin: str | None = None
+    ) -> Client:
         """Write the vault, then register; gives the open client.
 
         Raises UsageError (name, passphrase), Refused, Unreachable. When the relay fails here the profile exists and
-        is unregistered: `create` again, or unlocking later, finishes it.
+        is unregistered: `create` again, or unlocking later, finishes it. `pin-needed`, `wrong-pin`: another account
+        has the number, and `pin` must be its registration PIN. `invite-needed`: the invite is not good any more.
         """
         ...
 
@@ -214,7 +234,11 @@ class Entrance(Protocol):
         ...
 
     async def unlock(self, passphrase: str) -> Client:
-        """Open the vault. Raises WrongPassphrase, VaultDamaged, VaultTooNew, ProfileInUse."""
+        """Open the vault.
+
+        Raises WrongPassphrase, VaultDamaged, VaultTooNew, ProfileInUse; SignupUnfinished: there is a vault and no
+        account: sign up, with the same passphrase.
+        """
         ...
 
     def signup(self) -> Signup:

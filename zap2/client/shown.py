@@ -148,6 +148,18 @@ class MeView:
 
 
 @dataclass(frozen=True, slots=True)
+class MembershipView:
+    """What this profile asked its relay to keep of the account.
+
+    `has_pin`: a registration PIN, without which nobody takes the number over while the account is in use. `is_listed`:
+    others find the account by its number.
+    """
+
+    has_pin: bool
+    is_listed: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LinkView:
     """The state of the link, with words for the status line. `retry_in_s` is None when no try is planned.
 

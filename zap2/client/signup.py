@@ -6,21 +6,39 @@ ticket is kept in it, so that a crash or a broken relay between the two costs a 
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import dataclass, field
+from typing import Final
 
 from zap2.address import RelayAddress
 from zap2.client.account import RelayAccount
 from zap2.client.agent import Agent
 from zap2.client.api import RelayView, VerificationView
-from zap2.client.opening import OpenVault, create_vault, open_vault
+from zap2.client.opening import Fill, OpenVault, create_vault, open_vault
 from zap2.client.relay.registration import RegistrationClient
+from zap2.crypto import IdentityKeys
 from zap2.engine import account
-from zap2.errors import NotTrusted, OtherRelayKey, ProfileExists, Refused, TransportError, UsageError
+from zap2.errors import (
+    NotTrusted,
+    OtherRelayKey,
+    ProfileExists,
+    Refused,
+    SignupUnfinished,
+    TransportError,
+    UsageError,
+)
 from zap2.ids import RandomBytes
 from zap2.phone import parse_number
+from zap2.vault.keyfile import rewrap
 from zap2.vault.profile import ProfileFolder
 from zap2.vault.store import Store
+
+_WHY_UNFINISHED: Final = {
+    "ticket-invalid": "The proof of the number has expired.",
+    "invite-needed": "The invite has expired, or was used by somebody else.",
+    "pin-needed": "Another account has the number, and its registration PIN is needed.",
+}
 
 
 @dataclass(slots=True)
@@ -38,30 +56,20 @@ class ProfileSignup:
     Args:
         folder: where the profile will live; None keeps it in memory.
         rng: for keys and nonces.
-        invite: the host's invite, where the relay asks for one.
-        pin: the registration PIN of the account that has the number, to take it over.
     """
 
-    def __init__(
-        self,
-        folder: ProfileFolder | None,
-        rng: RandomBytes = os.urandom,
-        *,
-        invite: str | None = None,
-        pin: str | None = None,
-    ) -> None:
+    def __init__(self, folder: ProfileFolder | None, rng: RandomBytes = os.urandom) -> None:
         self._folder = folder
         self._rng = rng
-        self._invite = invite
-        self._pin = pin
         self._progress = _Progress()
+        self._made_with: str | None = None
         self._registration: RegistrationClient | None = None
 
     async def connect(self, address: str) -> RelayView:
         """Reach a relay and check its key."""
         parsed = RelayAddress.parse(address)
         await self.close()
-        registration = RegistrationClient(parsed, rng=self._rng, invite=self._invite, pin=self._pin)
+        registration = RegistrationClient(parsed, rng=self._rng)
         try:
             relay = await registration.connect()
         except OtherRelayKey:
@@ -73,10 +81,10 @@ class ProfileSignup:
         self._progress = _Progress(address=RelayAddress.parse(relay.address))
         return relay
 
-    async def request_code(self, number: str) -> VerificationView:
+    async def request_code(self, number: str, *, invite: str | None = None) -> VerificationView:
         """Check a number and have a code sent to it."""
         e164 = parse_number(number)
-        started = await self._connected().start_verification(e164)
+        started = await self._connected().start_verification(e164, invite=invite)
         self._progress.number = started.view.number
         self._progress.ticket = started.ticket
         return started.view
@@ -91,15 +99,24 @@ class ProfileSignup:
             raise UsageError("There is no number to prove yet.")
         self._progress.ticket = await self._connected().check_code(self._progress.number, code.strip())
 
-    async def create(self, name: str, passphrase: str) -> Agent:
+    async def create(
+        self, name: str, passphrase: str, *, invite: str | None = None, pin: str | None = None
+    ) -> Agent:
         """Write the vault, then register, then open the client."""
         name = account.check_name(name)
         progress = self._progress
         if progress.address is None or progress.number is None or progress.ticket is None:
             raise UsageError("The number has not been proved yet.")
-        vault = await self._make_vault(name, passphrase, progress.address, progress.number, progress.ticket)
+        address, number, ticket = progress.address, progress.number, progress.ticket
+
+        def remember(store: Store) -> None:
+            account.set_profile(store, name=name, number=number)
+            relay = RelayAccount(store)
+            relay.address, relay.ticket, relay.invite = address, ticket, invite
+
+        vault = await self._make_vault(passphrase, remember)
         try:
-            await register(vault, self._connected())
+            await register(vault, self._connected(), pin)
             await self.close()
             return await vault.start_agent(self._rng)
         except BaseException:
@@ -117,23 +134,21 @@ class ProfileSignup:
             raise UsageError("No relay has been chosen yet.")
         return self._registration
 
-    async def _make_vault(
-        self, name: str, passphrase: str, address: RelayAddress, number: str, ticket: bytes
-    ) -> OpenVault:
+    async def _make_vault(self, passphrase: str, remember: Fill) -> OpenVault:
         """Make a vault with the account, or take up one whose registration was not finished."""
-
-        def remember(store: Store) -> None:
-            account.set_profile(store, name=name, number=number)
-            relay = RelayAccount(store)
-            relay.address = address
-            relay.ticket = ticket
 
         def fill(store: Store) -> None:
             account.create_identity(store, self._rng)
             remember(store)
 
         if self._folder is None or not self._folder.exists:
-            return await create_vault(self._folder, passphrase, fill, self._rng)
+            vault = await create_vault(self._folder, passphrase, fill, self._rng)
+            self._made_with = passphrase
+            return vault
+        if self._made_with is not None and self._made_with != passphrase:
+            # Whoever was refused, went back and chose another passphrase means that one.
+            await asyncio.to_thread(rewrap, self._folder.keyfile, self._made_with, passphrase, self._rng)
+            self._made_with = passphrase
         vault = await open_vault(self._folder, passphrase)
 
         def work() -> None:
@@ -150,22 +165,31 @@ class ProfileSignup:
         return vault
 
 
-async def register(vault: OpenVault, registration: RegistrationClient) -> None:
-    """Register the account of a vault with the ticket that it keeps, and note that it is done.
+async def register(vault: OpenVault, registration: RegistrationClient, pin: str | None = None) -> None:
+    """Register the account of a vault with the ticket and the invite that it keeps, and note that it is done.
+
+    Args:
+        vault: with an account in it.
+        registration: a way to its relay.
+        pin: the registration PIN of the account that has the number now.
 
     Raises:
-        Refused: the ticket is void; prove the number again.
+        Refused: the ticket or the invite is void, or a PIN is needed.
         Unreachable: nothing is lost; do it again.
     """
     relay = RelayAccount(vault.store)
-    keys, ticket = await vault.thread.run(lambda: (account.load_keys(vault.store), relay.ticket))
+
+    def read() -> tuple[IdentityKeys, bytes | None, str | None]:
+        return account.load_keys(vault.store), relay.ticket, relay.invite
+
+    keys, ticket, invite = await vault.thread.run(read)
     if ticket is None:
         return
-    await registration.register(keys, ticket)
+    await registration.register(keys, ticket, invite=invite, pin=pin)
 
     def note() -> None:
         with vault.store.transaction():
-            relay.ticket = None
+            relay.ticket = relay.invite = None
 
     await vault.thread.run(note)
 
@@ -174,7 +198,7 @@ async def finish_registration(vault: OpenVault, rng: RandomBytes = os.urandom) -
     """Finish a registration that a crash or a broken relay interrupted; does nothing for a finished one.
 
     Raises:
-        UsageError: the ticket has expired and the account was never registered: sign up again.
+        SignupUnfinished: the relay wants something that only the person has: sign up again.
     """
     relay = RelayAccount(vault.store)
     address, ticket = await vault.thread.run(lambda: (relay.address, relay.ticket))
@@ -185,12 +209,9 @@ async def finish_registration(vault: OpenVault, rng: RandomBytes = os.urandom) -
         await registration.connect()
         await register(vault, registration)
     except Refused as error:
-        if error.code != "ticket-invalid":
+        if error.is_temporary:
             raise
-        raise UsageError(
-            "The signup of this profile was never finished and the proof of its number has expired.",
-            "Sign up again with `zap2 signup` and the same profile name and passphrase: nothing is lost.",
-        ) from None
+        raise SignupUnfinished(_WHY_UNFINISHED.get(error.code, str(error)), relay=str(address)) from None
     except TransportError:
         # The relay may have registered it all the same; the link will tell.
         return

@@ -91,6 +91,15 @@ class TranscriptLayout:
         """Rows of the whole transcript."""
         return self._ends[-1] if self._ends else 0
 
+    @property
+    def unread_row(self) -> int | None:
+        """The row of the line above what is unread."""
+        index = self._index(self._unread_from)
+        if index is None:
+            return None
+        lead = self._lead(index)
+        return self._start(index) + lead.gap + lead.day
+
     # Changes
 
     def set_width(self, width: int) -> None:
@@ -185,6 +194,10 @@ class TranscriptLayout:
         """Give the position of the newest message whose last row lies above row `y`."""
         index = bisect_right(self._ends, y) - 1
         return self._positions[index] if index >= 0 else None
+
+    def ending_between(self, first: int, stop: int) -> Sequence[MessageView]:
+        """Give the messages whose last row is one of the rows `first` up to, not including, `stop`."""
+        return self._messages[bisect_left(self._ends, first + 1) : bisect_right(self._ends, stop)]
 
     def anchor(self, y: int) -> Anchor | None:
         """Remember row `y` in a way that `locate` finds again after any change."""

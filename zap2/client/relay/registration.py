@@ -60,8 +60,6 @@ class RegistrationClient:
         rng: for nonces.
         patience: how long the relay may take.
         extra_ca: a PEM file with certificates to trust beside the system's.
-        invite: the host's invite, where the relay asks for one.
-        pin: the registration PIN of the account that has the number, to take it over.
     """
 
     def __init__(
@@ -71,16 +69,12 @@ class RegistrationClient:
         rng: RandomBytes,
         patience: Patience | None = None,
         extra_ca: Path | None = None,
-        invite: str | None = None,
-        pin: str | None = None,
     ) -> None:
         self._address = address
         self._is_pinned = address.fingerprint is not None
         self._rng = rng
         self._patience = patience or Patience()
         self._extra_ca = extra_ca
-        self._invite = invite
-        self._pin = pin
         self._connection: RelayConnection | None = None
 
     async def __aenter__(self) -> RegistrationClient:
@@ -112,8 +106,12 @@ class RegistrationClient:
             verification=_method(connection.greeting.verification),
         )
 
-    async def start_verification(self, number: str) -> Started:
+    async def start_verification(self, number: str, *, invite: str | None = None) -> Started:
         """Have a code sent to a number; go on with `check_code`, unless the ticket is there already.
+
+        Args:
+            number: as the person wrote it.
+            invite: the host's invite, where the relay asks for one; it is not used up yet.
 
         Raises:
             Refused: `invalid-number`, `number-registered`, `registration-closed`, `invite-needed`, `code-not-sent`,
@@ -122,7 +120,7 @@ class RegistrationClient:
         """
         connection = await self._connected()
         started = await connection.request(
-            lambda rid: StartVerification(rid, number, self._invite), VerificationStarted
+            lambda rid: StartVerification(rid, number, invite), VerificationStarted
         )
         if not _E164.fullmatch(started.number):
             raise ProtocolViolation("The relay answered with something that is not a phone number.")
@@ -146,8 +144,16 @@ class RegistrationClient:
         answer = await connection.request(lambda rid: CheckCode(rid, number, code), Ticket)
         return answer.ticket
 
-    async def register(self, keys: RegistrationKeys, ticket: bytes) -> None:
+    async def register(
+        self, keys: RegistrationKeys, ticket: bytes, *, invite: str | None = None, pin: str | None = None
+    ) -> None:
         """Bind the ticket's number to an identity. The same again does no harm, should an answer have been lost.
+
+        Args:
+            keys: the identity.
+            ticket: of the number, good for one identity.
+            invite: the host's invite, where the relay asks for one; it is used up.
+            pin: the registration PIN of the account that has the number, to take it over.
 
         Raises:
             Refused: `ticket-invalid`, `number-registered`, `invite-needed`, `pin-needed`, `wrong-pin`,
@@ -159,14 +165,7 @@ class RegistrationClient:
         proof = keys.sign(register_statement(greeting.relay_key, greeting.challenge, ticket, keys.document))
         registered = await connection.request(
             lambda rid: Register(
-                rid,
-                ticket,
-                keys.document,
-                keys.document_signature,
-                DEVICE,
-                proof,
-                self._invite,
-                self._pin,
+                rid, ticket, keys.document, keys.document_signature, DEVICE, proof, invite, pin
             ),
             Registered,
         )

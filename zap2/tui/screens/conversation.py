@@ -16,7 +16,7 @@ from textual.widgets import Static, TextArea
 
 from zap2.client.api import Client, ContactState, ConversationView, MessageView
 from zap2.errors import Zap2Error
-from zap2.ids import ConversationId
+from zap2.ids import ConversationId, MessageId
 from zap2.phone import format_number
 from zap2.tui.clock import Clock
 from zap2.tui.inbox import first_unread
@@ -72,7 +72,8 @@ class ConversationPane(Container):
         self._clock = clock
         self._view: ConversationView | None = None
         self._unread_at_open = 0
-        self._marked: dict[ConversationId, int] = {}
+        self._unread_line: int | None = None
+        self._marked: set[MessageId] = set()
         self._drafts: dict[ConversationId, str] = {}
         self._dirty: set[ConversationId] = set()
         self._draft_timer: Timer | None = None
@@ -131,6 +132,7 @@ class ConversationPane(Container):
         self._composer.load_text(self._drafts.get(view.id, view.draft))
         self._composer.move_cursor(self._composer.document.end)
         self._unread_at_open = view.unread
+        self._unread_line = None
         self._say_error("")
         self.show_view(view)
         self._load(view.id, None)
@@ -171,6 +173,7 @@ class ConversationPane(Container):
         transcript.show_page(message.messages, exhausted=len(message.messages) < PAGE)
         if self._unread_at_open:
             transcript.set_unread(first_unread(transcript.rows.messages, self._unread_at_open))
+            transcript.show_unread()
             self._unread_at_open = 0
         self._show_emptiness()
         self.mark_read()
@@ -210,9 +213,8 @@ class ConversationPane(Container):
             return
         transcript.put(message)
         if is_new and not message.is_mine and not self._is_watched:
-            marked = self._marked.get(message.conversation, -1)
-            line = self._unread_line
-            if line is None or line <= marked:
+            line = None if self._unread_line is None else transcript.rows.message_at(self._unread_line)
+            if line is None or line.id in self._marked:
                 self._unread_line = message.position
                 transcript.set_unread(message.position)
         elif is_new and message.is_mine:
@@ -221,8 +223,6 @@ class ConversationPane(Container):
         self._show_emptiness()
         self.mark_read()
 
-    _unread_line: int | None = None
-
     @property
     def _is_watched(self) -> bool:
         """Whether a person can be looking at the messages now."""
@@ -230,15 +230,16 @@ class ConversationPane(Container):
 
     @on(Transcript.Seen)
     def mark_read(self) -> None:
-        """Say what has been on the screen, if somebody was looking."""
-        view, seen = self._view, self.transcript.seen
-        if view is None or seen is None or not view.unread or not self._is_watched:
+        """Say what is on the screen, if somebody is looking. What is above or below that stays unread."""
+        view = self._view
+        if view is None or not view.unread or not self._is_watched:
             return
         if view.contact_state is not ContactState.ACCEPTED and not view.is_self:
             return
-        if seen > self._marked.get(view.id, -1):
-            self._marked[view.id] = seen
-            ask(self, self._client.mark_read(view.id, seen), what="read")
+        seen = [one.id for one in self.transcript.in_view if not one.is_mine and one.id not in self._marked]
+        if seen:
+            self._marked.update(seen)
+            ask(self, self._client.mark_these_read(view.id, seen), what="read")
 
     @on(Transcript.Below)
     def _below(self, message: Transcript.Below) -> None:

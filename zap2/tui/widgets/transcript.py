@@ -15,6 +15,7 @@ from textual.scroll_view import ScrollView
 from textual.strip import Strip
 
 from zap2.client.api import MessageView
+from zap2.ids import MessageId
 from zap2.tui.clock import Clock
 from zap2.tui.keys import bind
 from zap2.tui.layout import TranscriptLayout
@@ -67,11 +68,7 @@ class Transcript(ScrollView, can_focus=True):
             self.before = before
 
     class Seen(Message):
-        """Everything up to `position` has been on the screen."""
-
-        def __init__(self, position: int) -> None:
-            super().__init__()
-            self.position = position
+        """Other messages are on the screen than before."""
 
     class Below(Message):
         """`count` messages came in below what is visible."""
@@ -99,7 +96,7 @@ class Transcript(ScrollView, can_focus=True):
         self._exhausted = True
         self._awaiting = False
         self._below = 0
-        self._seen: int | None = None
+        self._shown: tuple[MessageId, ...] = ()
         self.selected: int | None = None
 
     # What the screen does with it
@@ -119,10 +116,16 @@ class Transcript(ScrollView, can_focus=True):
         """The newest position that is on the screen now."""
         return self._rows.last_ending_before(self.scroll_offset.y + self._view_height)
 
+    @property
+    def in_view(self) -> Sequence[MessageView]:
+        """The messages whose end is on the screen now: of a long one, that is when it was read."""
+        top = self.scroll_offset.y
+        return self._rows.ending_between(top, top + self._view_height)
+
     def reset(self) -> None:
         """Show nothing, before another conversation is loaded."""
         self._following, self._exhausted, self._awaiting = True, True, False
-        self._seen = self.selected = None
+        self._shown, self.selected = (), None
         self._change(self._rows.clear)
         self._set_below(0)
 
@@ -155,6 +158,12 @@ class Transcript(ScrollView, can_focus=True):
     def set_unread(self, position: int | None) -> None:
         """Draw the line above the first unread message, or remove it."""
         self._change(lambda: self._rows.set_unread(position))
+
+    def show_unread(self) -> None:
+        """Begin at the line above the first unread message, where more is unread than there is room for."""
+        row = self._rows.unread_row
+        if row is not None and row < self.max_scroll_y:
+            self.scroll_to(y=row, animate=False)
 
     def scroll_to_message(self, position: int) -> None:
         """Bring a message into view, its first line at the top if it is long."""
@@ -246,10 +255,10 @@ class Transcript(ScrollView, can_focus=True):
             return
         if self._following:
             self._set_below(0)
-        seen = self.seen
-        if seen is not None and (self._seen is None or seen > self._seen):
-            self._seen = seen
-            self.post_message(self.Seen(seen))
+        shown = tuple(message.id for message in self.in_view)
+        if shown != self._shown:
+            self._shown = shown
+            self.post_message(self.Seen())
         near_top = self.scroll_offset.y < 2 * self._view_height
         if near_top and not self._exhausted and not self._awaiting:
             self._awaiting = True
