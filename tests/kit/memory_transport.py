@@ -26,6 +26,7 @@ from zap2.client.transport import (
 from zap2.errors import Refused, Unreachable
 from zap2.ids import EnvelopeId, Uid
 from zap2.wire.fields import DELIVERY_WINDOW
+from zap2.wire.statements import delivery_token_hash
 
 _ResultT = TypeVar("_ResultT")
 
@@ -42,6 +43,8 @@ class Faults:
     """Of each delivery."""
     reordering: float = 0.0
     """Of each batch of deliveries."""
+    no_sealed: float = 0.0
+    """Of each send with a delivery token: there is no way for it."""
 
 
 @dataclass(slots=True)
@@ -57,6 +60,7 @@ class _Account:
     acknowledged: int = 0
     mailbox: dict[int, tuple[EnvelopeId, bytes]] = field(default_factory=dict)
     has_mail: asyncio.Event = field(default_factory=asyncio.Event)
+    token_hash: bytes | None = field(default=None, repr=False)
     pin: str | None = field(default=None, repr=False)
     is_listed: bool = True
 
@@ -72,7 +76,7 @@ class MemoryNetwork:
         self.faults = Faults()
         self.rng = rng
         self.accounts: dict[Uid, _Account] = {}
-        self._seen: set[tuple[Uid, EnvelopeId]] = set()
+        self._seen: set[tuple[Uid | None, EnvelopeId]] = set()
         self._last_seq = 0
 
     def register(self, uid: Uid, number: str, document: bytes, document_signature: bytes) -> None:
@@ -89,8 +93,15 @@ class MemoryNetwork:
             raise Refused("not-found", "There is no such account.")
         return self.accounts[uid]
 
-    def put(self, sender: Uid, to: Uid, envelope: EnvelopeId, payload: bytes) -> None:
-        """Put an envelope into a mailbox, once."""
+    def put_sealed(self, token: bytes, to: Uid, envelope: EnvelopeId, payload: bytes) -> None:
+        """Put an envelope into the mailbox of somebody whose delivery token it comes with."""
+        account = self.accounts.get(to)
+        if account is None or account.token_hash != delivery_token_hash(token):
+            raise Refused("delivery-refused", "That does not let anybody in here.")
+        self.put(None, to, envelope, payload)
+
+    def put(self, sender: Uid | None, to: Uid, envelope: EnvelopeId, payload: bytes) -> None:
+        """Put an envelope into a mailbox, once for each sender; who sends sealed is nobody (None)."""
         account = self.account(to)
         if (sender, envelope) not in self._seen:
             self._seen.add((sender, envelope))
@@ -133,7 +144,15 @@ class MemoryTransport:
             report(LinkConnecting())
             self._broken.clear()
             self._is_up = True
-            report(LinkUp(len(account.pairs), account.sid, account.highest_oid, account.acknowledged))
+            report(
+                LinkUp(
+                    len(account.pairs),
+                    account.sid,
+                    account.highest_oid,
+                    account.acknowledged,
+                    account.token_hash,
+                )
+            )
             try:
                 await self._deliver(account, report)
             finally:
@@ -152,11 +171,14 @@ class MemoryTransport:
         self._is_up = False
         self._broken.set()
 
-    async def publish(self, signed_set: bytes | None, one_time: Sequence[bytes]) -> int:
-        """Publish public prekeys; gives the stock of one-time pairs afterwards."""
+    async def publish(
+        self, signed_set: bytes | None, one_time: Sequence[bytes], withdraw_below: int = 0
+    ) -> int:
+        """Withdraw pairs below an oid, then publish public prekeys; gives the stock of pairs afterwards."""
 
         def work() -> int:
             account = self._network.account(self._uid)
+            account.pairs = [pair for pair in account.pairs if self._oid_of(pair) >= withdraw_below]
             if signed_set is not None:
                 account.signed_set, account.sid = signed_set, self._sid_of(signed_set)
             account.pairs += [pair for pair in one_time if pair not in account.seen_pairs]
@@ -189,13 +211,37 @@ class MemoryTransport:
 
         return self._request(work)
 
-    async def send(self, envelope: EnvelopeId, to: Uid, payload: bytes, expires_in_s: int) -> Outcome:
-        """Send one envelope; it never expires here."""
+    async def set_delivery_token(self, token_hash: bytes | None) -> None:
+        """Let whoever has the token with this hash send here without being named; None lets in nobody."""
+
+        def work() -> None:
+            self._network.account(self._uid).token_hash = token_hash
+
+        self._request(work)
+
+    async def send(
+        self,
+        envelope: EnvelopeId,
+        to: Uid,
+        payload: bytes,
+        expires_in_s: int,
+        delivery_token: bytes | None = None,
+    ) -> Outcome:
+        """Send one envelope; it never expires here. One with a delivery token may find no way of its own."""
 
         def work() -> Outcome:
-            self._network.put(self._uid, to, envelope, payload)
+            if delivery_token is None:
+                self._network.put(self._uid, to, envelope, payload)
+            else:
+                self._network.put_sealed(delivery_token, to, envelope, payload)
             return Outcome.STORED
 
+        if (
+            delivery_token is not None
+            and self._is_up
+            and self._network.happens(self._network.faults.no_sealed)
+        ):
+            raise Refused("sealed-unavailable", "There is no way that does not name the sender.")
         return self._request(work)
 
     async def acknowledge(self, tokens: Sequence[int]) -> None:

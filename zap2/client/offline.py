@@ -27,7 +27,9 @@ class NoTransport:
     def hurry(self) -> None:
         """Do nothing: there is no link to open."""
 
-    async def publish(self, signed_set: bytes | None, one_time: Sequence[bytes]) -> int:
+    async def publish(
+        self, signed_set: bytes | None, one_time: Sequence[bytes], withdraw_below: int = 0
+    ) -> int:
         """Raise Unreachable."""
         _refuse()
 
@@ -39,7 +41,18 @@ class NoTransport:
         """Raise Unreachable."""
         _refuse()
 
-    async def send(self, envelope: EnvelopeId, to: Uid, payload: bytes, expires_in_s: int) -> Outcome:
+    async def set_delivery_token(self, token_hash: bytes | None) -> None:
+        """Raise Unreachable."""
+        _refuse()
+
+    async def send(
+        self,
+        envelope: EnvelopeId,
+        to: Uid,
+        payload: bytes,
+        expires_in_s: int,
+        delivery_token: bytes | None = None,
+    ) -> Outcome:
         """Raise Unreachable."""
         _refuse()
 

@@ -7,7 +7,15 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from zap2.engine.inputs import EnvelopesArrived, Input
+from zap2.client.transport import Arrived, LinkDown, LinkUp, StockLow, TransportEvent
+from zap2.engine.inputs import (
+    ArrivedEnvelope,
+    EnvelopesArrived,
+    Input,
+    LinkClosed,
+    LinkOpened,
+    StockReported,
+)
 from zap2.errors import VaultError
 
 _log = logging.getLogger(__name__)
@@ -16,6 +24,29 @@ _MAX_AT_ONCE: Final = 64
 _VAULT_RETRY_S: Final = 2.0
 
 Step = Callable[[Sequence[Input]], Awaitable[object]]
+
+
+def input_of(event: TransportEvent) -> Input | None:
+    """Give what the engine is told of an event; None for what only a person wants to know."""
+    match event:
+        case LinkUp():
+            return LinkOpened(
+                event.stock,
+                event.highest_sid,
+                event.highest_oid,
+                event.acknowledged,
+                event.delivery_token_hash,
+            )
+        case LinkDown():
+            return LinkClosed()
+        case StockLow():
+            return StockReported(event.stock)
+        case Arrived():
+            return EnvelopesArrived(
+                tuple(ArrivedEnvelope(d.token, d.payload, d.number) for d in event.deliveries)
+            )
+        case _:
+            return None
 
 
 class Reports:

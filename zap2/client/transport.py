@@ -40,12 +40,14 @@ class LinkUp:
         highest_sid: of our signed sets that were ever published, 0 for none.
         highest_oid: of our pairs that were ever published, -1 for none.
         acknowledged: the highest number of a delivery that this account acknowledged, 0 for none.
+        delivery_token_hash: what `set_delivery_token` left there, None for nothing.
     """
 
     stock: int
     highest_sid: int
     highest_oid: int
     acknowledged: int
+    delivery_token_hash: bytes | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +116,13 @@ class Transport(Protocol):
         """Try to connect now instead of at the planned time."""
         ...
 
-    async def publish(self, signed_set: bytes | None, one_time: Sequence[bytes]) -> int:
-        """Publish public prekeys; gives the stock of one-time pairs afterwards. Repeating it is harmless."""
+    async def publish(
+        self, signed_set: bytes | None, one_time: Sequence[bytes], withdraw_below: int = 0
+    ) -> int:
+        """Withdraw one-time pairs with an oid below a number, then publish public prekeys.
+
+        Gives the stock of pairs afterwards. Repeating it is harmless.
+        """
         ...
 
     async def fetch(self, uid: Uid) -> PublishedKeys:
@@ -126,8 +133,27 @@ class Transport(Protocol):
         """Give who registered an E.164 number. Refused: `not-found`."""
         ...
 
-    async def send(self, envelope: EnvelopeId, to: Uid, payload: bytes, expires_in_s: int) -> Outcome:
-        """Send one envelope; returns when it is safe outside this device. Calls in order are delivered in order."""
+    async def set_delivery_token(self, token_hash: bytes | None) -> None:
+        """Let whoever has the token with this hash send to us without being named; None lets in nobody.
+
+        An older hash is void at once. Tokens are hashed by `zap2.wire.statements.delivery_token_hash`.
+        """
+        ...
+
+    async def send(
+        self,
+        envelope: EnvelopeId,
+        to: Uid,
+        payload: bytes,
+        expires_in_s: int,
+        delivery_token: bytes | None = None,
+    ) -> Outcome:
+        """Send one envelope; returns when it is safe outside this device. Calls in order are delivered in order.
+
+        With the receiver's delivery token it goes over a way that does not name us, has an order of its own, and
+        recognises repetitions of its own. Refused then also: `delivery-refused` (not their token, or no such account),
+        `sealed-unavailable` (there is no such way now). The same envelope may then be sent without the token.
+        """
         ...
 
     async def acknowledge(self, tokens: Sequence[int]) -> None:

@@ -120,11 +120,18 @@ class Stumbling(MemoryTransport):
 
     stumbles = 3
 
-    async def send(self, envelope: EnvelopeId, to: Uid, payload: bytes, expires_in_s: int) -> Outcome:
+    async def send(
+        self,
+        envelope: EnvelopeId,
+        to: Uid,
+        payload: bytes,
+        expires_in_s: int,
+        delivery_token: bytes | None = None,
+    ) -> Outcome:
         if self.stumbles:
             self.stumbles -= 1
             raise RuntimeError("a fault in the transport")
-        return await super().send(envelope, to, payload, expires_in_s)
+        return await super().send(envelope, to, payload, expires_in_s, delivery_token)
 
 
 async def test_a_fault_inside_the_transport_keeps_no_envelope_under_way() -> None:

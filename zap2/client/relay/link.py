@@ -20,13 +20,14 @@ import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from zap2.address import RelayAddress
 from zap2.client.relay.backoff import Backoff
-from zap2.client.relay.connection import Ending, RelayConnection, open_connection
+from zap2.client.relay.connection import Ending, News, RelayConnection, open_connection
 from zap2.client.relay.dialing import Patience
 from zap2.client.relay.inbox import Inbox
 from zap2.client.relay.login import (
@@ -37,6 +38,7 @@ from zap2.client.relay.login import (
     log_in,
     words_of_refusal,
 )
+from zap2.client.relay.sealed import SealedWay
 from zap2.client.transport import LinkConnecting, LinkDown, LinkUp, Outcome, PublishedKeys, TransportEvent
 from zap2.errors import NotTrusted, ProtocolViolation, Refused, TransportError, Unreachable, Zap2Error
 from zap2.ids import EnvelopeId, RandomBytes, Uid
@@ -46,11 +48,14 @@ from zap2.wire.frames import (
     Done,
     Fetch,
     Found,
+    LoggedIn,
     Lookup,
     Publish,
     Published,
     Send,
+    SendSealed,
     Sent,
+    SetDeliveryToken,
     SetListed,
     SetPin,
 )
@@ -61,6 +66,10 @@ _HELD_S: Final = 10.0
 _LONG_WAIT_S: Final = 300.0
 _LONGEST_WAIT_S: Final = 3600.0
 """The most that a relay can ask for."""
+
+_SEALED_CONNECT_S: Final = 5.0
+_SEALED_ANSWER_S: Final = 10.0
+"""A sealed envelope waits no longer: there is another way for it."""
 
 
 async def _pin_nothing(fingerprint: str) -> None:
@@ -109,6 +118,7 @@ class RelayTransport:
         self._way: tuple[RelayConnection, Inbox] | None = None
         self._up_since_s: float | None = None
         self._down_by: TransportError = Unreachable("The link to the relay is not open yet.")
+        self._sealed = SealedWay(self._dial_sealed, now_s)
 
     @property
     def address(self) -> RelayAddress:
@@ -119,14 +129,20 @@ class RelayTransport:
 
     async def run(self, report: Callable[[TransportEvent], None]) -> None:
         """Keep the way open until cancelled, reporting what happens; reconnects by itself."""
-        while True:
-            report(LinkConnecting())
-            down = await self._live(report)
-            self._hurried.clear()
-            report(down)
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(down.retry_in_s):
-                    await self._hurried.wait()
+        tending = asyncio.create_task(self._sealed.keep_tending())
+        try:
+            while True:
+                report(LinkConnecting())
+                down = await self._live(report)
+                self._hurried.clear()
+                report(down)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(down.retry_in_s):
+                        await self._hurried.wait()
+        finally:
+            tending.cancel()
+            await asyncio.gather(tending, return_exceptions=True)
+            await self._sealed.close()
 
     def hurry(self) -> None:
         """Try to connect now instead of at the planned time."""
@@ -167,7 +183,7 @@ class RelayTransport:
         logged_in = await log_in(connection, self._keys, self._tokens)
         self._up_since_s = self._now_s()
         self._way = (connection, inbox)
-        report(LinkUp(logged_in.stock, logged_in.highest_sid, logged_in.highest_oid, logged_in.acknowledged))
+        report(_link_up(logged_in))
         inbox.open()
         renewal = asyncio.create_task(keep_token_fresh(connection, logged_in.expires_in_s, self._tokens))
         try:
@@ -203,16 +219,20 @@ class RelayTransport:
 
     # ---------------------------------------------------------------------------------------- the requests
 
-    async def publish(self, signed_set: bytes | None, one_time: Sequence[bytes]) -> int:
-        """Publish public prekeys; gives the stock of one-time pairs afterwards. Repeating it is harmless."""
+    async def publish(
+        self, signed_set: bytes | None, one_time: Sequence[bytes], withdraw_below: int = 0
+    ) -> int:
+        """Withdraw pairs below an oid, then publish public prekeys; gives the stock of pairs afterwards."""
         connection, inbox = self._open_way()
         rest = tuple(one_time)
         while True:
             batch, rest = rest[:MAX_PAIRS_PER_PUBLISH], rest[MAX_PAIRS_PER_PUBLISH:]
-            published = await connection.request(partial(_publish, signed_set, batch), Published)
+            published = await connection.request(
+                partial(_publish, signed_set, batch, withdraw_below), Published
+            )
             if not rest:
                 break
-            signed_set = None
+            signed_set, withdraw_below = None, 0
         inbox.published()
         return published.stock
 
@@ -228,10 +248,29 @@ class RelayTransport:
         found = await connection.request(lambda rid: Lookup(rid, number), Found)
         return Uid(found.uid)
 
-    async def send(self, envelope: EnvelopeId, to: Uid, payload: bytes, expires_in_s: int) -> Outcome:
-        """Send one envelope; returns when it is safe outside this device. Calls in order are delivered in order."""
+    async def set_delivery_token(self, token_hash: bytes | None) -> None:
+        """Let whoever has the token with this hash send here without a log-in; None lets in nobody."""
+        connection, _ = self._open_way()
+        await connection.request(lambda rid: SetDeliveryToken(rid, token_hash), Done)
+
+    async def send(
+        self,
+        envelope: EnvelopeId,
+        to: Uid,
+        payload: bytes,
+        expires_in_s: int,
+        delivery_token: bytes | None = None,
+    ) -> Outcome:
+        """Send one envelope; returns when it is safe outside this device. Calls in order are delivered in order.
+
+        With a delivery token it goes over a connection that never logs in, whose calls have an order of their own.
+        Refused then: `delivery-refused`, and `sealed-unavailable` where there is no such connection.
+        """
         connection, _ = self._open_way()
         expiry_s = min(max(expires_in_s, 1), MAX_EXPIRY_S)
+        if delivery_token is not None:
+            make = partial(_send_sealed, delivery_token, envelope, to, expiry_s, payload)
+            return Outcome((await self._sealed.send(make)).outcome)
         sent = await connection.request(lambda rid: Send(rid, envelope, to, DEVICE, expiry_s, payload), Sent)
         return Outcome(sent.outcome)
 
@@ -261,6 +300,38 @@ class RelayTransport:
             raise type(self._down_by)(str(self._down_by), self._down_by.hint)
         return self._way
 
+    async def _dial_sealed(self) -> RelayConnection:
+        if self._address.fingerprint is None:
+            raise Unreachable("The relay's key is not pinned yet.")
+        hurried = replace(
+            self._patience,
+            connect_s=min(self._patience.connect_s, _SEALED_CONNECT_S),
+            answer_s=min(self._patience.answer_s, _SEALED_ANSWER_S),
+        )
+        return await open_connection(
+            self._address, rng=self._rng, on_news=_pass_over, patience=hurried, extra_ca=self._extra_ca
+        )
 
-def _publish(signed_set: bytes | None, pairs: tuple[bytes, ...], rid: int) -> Publish:
-    return Publish(rid, signed_set, pairs)
+
+def _pass_over(_: Sequence[News]) -> None:
+    """Nothing is delivered to a connection that named nobody; that the relay stops, it will say by closing."""
+
+
+def _link_up(logged_in: LoggedIn) -> LinkUp:
+    return LinkUp(
+        logged_in.stock,
+        logged_in.highest_sid,
+        logged_in.highest_oid,
+        logged_in.acknowledged,
+        logged_in.delivery_token_hash,
+    )
+
+
+def _publish(signed_set: bytes | None, pairs: tuple[bytes, ...], withdraw_below: int, rid: int) -> Publish:
+    return Publish(rid, signed_set, pairs, withdraw_below)
+
+
+def _send_sealed(
+    token: bytes, envelope: EnvelopeId, to: Uid, expiry_s: int, payload: bytes, rid: int
+) -> SendSealed:
+    return SendSealed(rid, token, envelope, to, DEVICE, expiry_s, payload)

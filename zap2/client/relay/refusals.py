@@ -37,6 +37,7 @@ _HINTS: Final[dict[str, str]] = {
     ErrorCode.ACCOUNT_BLOCKED: "Ask the relay's host.",
     ErrorCode.NOT_FOUND: "Check the number; the other person may use another relay, or none yet.",
     ErrorCode.NO_PREKEYS: "They have to come online once before you can write to them.",
+    ErrorCode.DELIVERY_REFUSED: "Nothing to do: it goes out over the connection that is logged in.",
     ErrorCode.MAILBOX_FULL: "It goes out when the other person has come online.",
     ErrorCode.TOO_LARGE: "Shorten it, or send it in several messages.",
     ErrorCode.RATE_LIMITED: "Wait a while and try again.",

@@ -1,0 +1,145 @@
+"""The second way to a relay: a connection that never logs in, for envelopes whose sender it need not know.
+
+It is opened when an envelope goes this way, serves for ten minutes at most and for one without use, and carries
+nothing but `SendSealed`: whoever reads along at the relay sees an envelope come to a mailbox from a connection that
+never said whose it is. TLS sessions are not resumed, and nothing of the logged-in connection is sent on it.
+
+A connection may break under an envelope. That is sent once more on a fresh one with the same id, which the relay
+recognises; whatever else goes wrong is `sealed-unavailable`, and the caller takes the logged-in way. After a failed
+try the next ones are refused at once for a while, so that nobody waits for a relay that has no such way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Final
+
+from zap2.client.relay.connection import RelayConnection
+from zap2.errors import ProtocolViolation, Refused, TransportError, Unreachable, Zap2Error
+from zap2.wire.frames import SendSealed, Sent
+
+_log = logging.getLogger(__name__)
+
+UNAVAILABLE: Final = "sealed-unavailable"
+"""The code of a refusal that says: nothing is wrong with the envelope, send it the other way."""
+
+IDLE_S: Final = 60.0
+RENEW_AFTER_S: Final = 600.0
+TEND_EVERY_S: Final = 5.0
+
+_FIRST_PAUSE_S: Final = 5.0
+_LONGEST_PAUSE_S: Final = 300.0
+
+
+@dataclass(slots=True)
+class _Open:
+    connection: RelayConnection
+    opened_at_s: float
+    used_at_s: float
+    users: int = 0
+
+
+class SealedWay:
+    """Sends envelopes without a log-in; call `tend` now and then, and `close` at the end.
+
+    Args:
+        dial: opens a connection over which the relay has proved the pinned key.
+        now_s: a clock that never goes back.
+    """
+
+    def __init__(self, dial: Callable[[], Awaitable[RelayConnection]], now_s: Callable[[], float]) -> None:
+        self._dial = dial
+        self._now_s = now_s
+        self._dialing = asyncio.Lock()
+        self._current: _Open | None = None
+        self._leaving: list[_Open] = []
+        self._pause_s = 0.0
+        self._not_before_s = float("-inf")
+
+    async def send(self, make: Callable[[int], SendSealed]) -> Sent:
+        """Send one envelope; returns when it is safe at the relay.
+
+        Args:
+            make: makes the frame for a rid; a repetition is made with the same envelope id.
+
+        Raises:
+            Refused: by the relay, or `sealed-unavailable`.
+        """
+        for _ in range(2):
+            way = await self._open()
+            way.users += 1
+            try:
+                sent = await way.connection.request(make, Sent)
+                self._pause_s = 0.0
+                return sent
+            except (Unreachable, ProtocolViolation) as error:
+                _log.info("a sealed envelope got no answer: %s", error.code)
+                self._leave(way)
+            finally:
+                way.users -= 1
+                way.used_at_s = self._now_s()
+        self._pause()
+        raise _unavailable()
+
+    async def tend(self) -> None:
+        """Close connections that served their time and have no answer open."""
+        now_s = self._now_s()
+        way = self._current
+        if way is not None and (
+            way.connection.is_over
+            or now_s - way.opened_at_s >= RENEW_AFTER_S
+            or (not way.users and now_s - way.used_at_s >= IDLE_S)
+        ):
+            self._leave(way)
+        done = [way for way in self._leaving if not way.users]
+        self._leaving = [way for way in self._leaving if way.users]
+        for way in done:
+            await way.connection.close()
+
+    async def keep_tending(self) -> None:
+        """Tend every few seconds until cancelled."""
+        while True:
+            await asyncio.sleep(TEND_EVERY_S)
+            await self.tend()
+
+    async def close(self) -> None:
+        """Close whatever is open; requests without an answer fail."""
+        if self._current is not None:
+            self._leave(self._current)
+        leaving, self._leaving = self._leaving, []
+        for way in leaving:
+            await way.connection.close()
+
+    async def _open(self) -> _Open:
+        async with self._dialing:
+            way, now_s = self._current, self._now_s()
+            if way is not None:
+                if not way.connection.is_over and now_s - way.opened_at_s < RENEW_AFTER_S:
+                    return way
+                self._leave(way)
+            if now_s < self._not_before_s:
+                raise _unavailable()
+            try:
+                connection = await self._dial()
+            except Zap2Error as error:
+                _log.info("no connection for sealed envelopes: %s", error.code)
+                self._pause()
+                raise _unavailable() from None
+            self._current = _Open(connection, self._now_s(), self._now_s())
+            return self._current
+
+    def _leave(self, way: _Open) -> None:
+        if way is self._current:
+            self._current = None
+            self._leaving.append(way)
+
+    def _pause(self) -> None:
+        self._pause_s = min(max(self._pause_s * 2, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
+        self._not_before_s = self._now_s() + self._pause_s
+
+
+def _unavailable() -> TransportError:
+    return Refused(UNAVAILABLE, "There is no connection to the relay that does not name this account.")
