@@ -30,17 +30,9 @@ from zap2.client.api import (
 from zap2.client.courier import Courier
 from zap2.client.membership import Membership
 from zap2.client.news import tell
-from zap2.client.reports import Reports
+from zap2.client.reports import Reports, input_of
 from zap2.client.subscriptions import Subscriptions
-from zap2.client.transport import (
-    Arrived,
-    LinkConnecting,
-    LinkDown,
-    LinkUp,
-    StockLow,
-    Transport,
-    TransportEvent,
-)
+from zap2.client.transport import LinkConnecting, LinkDown, LinkUp, Transport, TransportEvent
 from zap2.client.vault_thread import VaultThread
 from zap2.client.views import Views
 from zap2.engine import inputs
@@ -368,23 +360,19 @@ class Agent:
             await asyncio.sleep(_PAUSE_S)
 
     def _hear(self, event: TransportEvent) -> None:
+        given = input_of(event)
+        if given is not None:
+            self._reports.put(given)
         match event:
             case LinkConnecting():
                 self._set_link(LinkView(LinkState.CONNECTING))
             case LinkUp():
-                self._reports.put(
-                    inputs.LinkOpened(event.stock, event.highest_sid, event.highest_oid, event.acknowledged)
-                )
                 self._set_link(LinkView(LinkState.ONLINE))
             case LinkDown():
-                self._reports.put(inputs.LinkClosed())
                 state = LinkState.OFFLINE if event.is_trusted else LinkState.NOT_TRUSTED
                 self._set_link(LinkView(state, event.reason, event.retry_in_s, event.refused))
-            case StockLow():
-                self._reports.put(inputs.StockReported(event.stock))
-            case Arrived():
-                envelopes = (inputs.ArrivedEnvelope(d.token, d.payload, d.number) for d in event.deliveries)
-                self._reports.put(inputs.EnvelopesArrived(tuple(envelopes)))
+            case _:
+                pass
 
     def _set_link(self, link: LinkView) -> None:
         self._link = link
