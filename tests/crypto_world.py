@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import structs
 
 from zap2.crypto import (
     Identity,
@@ -132,7 +133,7 @@ def as_valid_peer(
     """Write what a peer with true keys sends who puts anything into the record, the header's epoch or the root."""
     said = pq_of(session).epoch - 1 if pq_epoch is None else pq_epoch
     step = RATCHET.send(state_of(session), rng=rng, extra_root_input=extra, pq_epoch=said)
-    header = step.header._replace(pq_epoch=said)
+    header = structs.replace(step.header, pq_epoch=said)
     nonce, transcript_hash = rng(NONCE_B), session._state.origin.transcript_hash
     sealed = seal_header(AESGCM(step.header_key), nonce, header, transcript_hash)
     size_b = 512 if len(record) < 400 else 2048

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -21,7 +22,7 @@ _FIELDS: Final = struct.Struct(">32sIII")
 _NONCE_END: Final = 1 + NONCE_B
 
 
-class Header(NamedTuple):
+class Header(msgspec.Struct, frozen=True, gc=False):
     """What the peer needs to find a message's key.
 
     Args:
@@ -39,7 +40,8 @@ class Header(NamedTuple):
 
 def seal_header(key: AESGCM, nonce: bytes, header: Header, transcript_hash: bytes) -> bytes:
     """Encrypt a header into 73 bytes; `nonce` is 12 fresh random bytes that also enter the message's key."""
-    return MESSAGE_TYPE + nonce + key.encrypt(nonce, _FIELDS.pack(*header), transcript_hash)
+    fields = _FIELDS.pack(header.ratchet_key, header.previous_count, header.number, header.pq_epoch)
+    return MESSAGE_TYPE + nonce + key.encrypt(nonce, fields, transcript_hash)
 
 
 def open_header(
@@ -55,7 +57,7 @@ def open_header(
             fields = key.decrypt(nonce, encrypted, transcript_hash)
         except InvalidTag:
             continue
-        return raw, Header._make(_FIELDS.unpack(fields))
+        return raw, Header(*_FIELDS.unpack(fields))
     return None
 
 

@@ -6,6 +6,7 @@ frame = content length (u32) ‖ pq record length (u16) ‖ content ‖ pq recor
 from __future__ import annotations
 
 import struct
+from bisect import bisect_left
 from typing import Final
 
 from zap2.errors import InvalidPadding
@@ -26,10 +27,9 @@ def choose_size_b(needed_b: int, sizes_b: tuple[int, ...]) -> int:
     Raises:
         InvalidPadding: none does.
     """
-    for size_b in sizes_b:
-        if size_b >= needed_b:
-            return size_b
-    raise InvalidPadding(f"A content of this length needs {needed_b} bytes; {sizes_b[-1]} is the most.")
+    if needed_b > sizes_b[-1]:
+        raise InvalidPadding(f"A content of this length needs {needed_b} bytes; {sizes_b[-1]} is the most.")
+    return sizes_b[bisect_left(sizes_b, needed_b)]
 
 
 def build_frame(content: bytes, pq_record: bytes, size_b: int) -> bytes:
@@ -41,7 +41,7 @@ def build_frame(content: bytes, pq_record: bytes, size_b: int) -> bytes:
     zeros_b = size_b - FRAME_OVERHEAD_B - len(content) - len(pq_record)
     if zeros_b < 0:
         raise InvalidPadding
-    return _LENGTHS.pack(len(content), len(pq_record)) + content + pq_record + bytes(zeros_b)
+    return b"".join((_LENGTHS.pack(len(content), len(pq_record)), content, pq_record, bytes(zeros_b)))
 
 
 def parse_frame(frame: bytes) -> tuple[bytes, bytes]:
@@ -55,6 +55,6 @@ def parse_frame(frame: bytes) -> tuple[bytes, bytes]:
     content_b, record_b = _LENGTHS.unpack_from(frame)
     record_at = FRAME_OVERHEAD_B + content_b
     zeros_at = record_at + record_b
-    if zeros_at > len(frame) or frame.count(0, zeros_at) != len(frame) - zeros_at:
+    if zeros_at > len(frame) or frame[zeros_at:] != bytes(len(frame) - zeros_at):
         raise InvalidPadding
     return frame[FRAME_OVERHEAD_B:record_at], frame[record_at:zeros_at]

@@ -101,11 +101,12 @@ def wants_lift(state: PqState, room_b: int) -> bool:
         state: before the message.
         room_b: what its frame would have beside the content.
     """
-    if not isinstance(state, Offering | Answering) or state.transfer.waited < LIFT_AFTER:
+    transfer = state.transfer
+    if transfer is None or transfer.waited < LIFT_AFTER:
         return False
-    missing = _everything(state) & ~state.transfer.peer_has
-    units = missing.bit_count()
-    return state.transfer.carried < units and room_b < RECORD_HEAD_B + units * UNIT_B
+    everything = ALL_KEY_UNITS if state.is_owner else ALL_CIPHERTEXT_UNITS
+    units = (everything & ~transfer.peer_has).bit_count()
+    return transfer.carried < units and room_b < RECORD_HEAD_B + units * UNIT_B
 
 
 def write(state: PqState, room_b: int, *, rng: RandomBytes) -> tuple[PqState, bytes]:
@@ -116,9 +117,6 @@ def write(state: PqState, room_b: int, *, rng: RandomBytes) -> tuple[PqState, by
         room_b: what the frame has beside the content.
         rng: for the key of an epoch that is ours to begin.
     """
-    if isinstance(state, Idle):
-        key = MLKEM768KeyPair.generate(rng)
-        state = Offering(state.epoch, key, _NEW_TRANSFER, b"", 0)
     if isinstance(state, Offering):
         transfer, first, units = _next_units(state.transfer, state.key.public, ALL_KEY_UNITS, room_b)
         record = _record(FROM_OWNER, state.epoch, first, state.have, units, room_b)
@@ -129,6 +127,9 @@ def write(state: PqState, room_b: int, *, rng: RandomBytes) -> tuple[PqState, by
         have = 0 if transfer.peer_has == ALL_CIPHERTEXT_UNITS else ALL_KEY_UNITS
         record = _record(FROM_ENCAPSULATOR, state.epoch, first, have, units, room_b)
         return Answering(state.epoch, state.secret, state.ciphertext, transfer), record
+    if isinstance(state, Idle):
+        key = MLKEM768KeyPair.generate(rng)
+        return write(Offering(state.epoch, key, _NEW_TRANSFER, b"", 0), room_b, rng=rng)
     if isinstance(state, Due):
         return state, _record(FROM_OWNER, state.epoch, 0, ALL_CIPHERTEXT_UNITS, b"", room_b)
     return state, _record(FROM_ENCAPSULATOR, state.epoch, 0, state.have, b"", room_b)
@@ -151,8 +152,7 @@ def read(state: PqState, encoded: bytes, *, chain_epoch: int) -> PqState:
         raise InvalidPadding("A post-quantum record is of another epoch than its chain.")
     if record.epoch != state.epoch:
         return state
-    expected = FROM_OWNER if isinstance(state, Collecting | Answering) else FROM_ENCAPSULATOR
-    if record.kind != expected:
+    if record.kind != (FROM_ENCAPSULATOR if state.is_owner else FROM_OWNER):
         raise InvalidPadding("A post-quantum record is of the other side's kind.")
     if isinstance(state, Collecting):
         return _collect(state, record)
@@ -190,10 +190,6 @@ def _hear_answer(state: Offering, record: PqRecord) -> PqState:
 def _secret(epoch: int, key: bytes, ciphertext: bytes, shared: bytes) -> bytes:
     """Compute pq, 32 bytes: it binds the epoch, the key and the ciphertext as both sides hold them."""
     return hashlib.sha256(_LABEL + _U32.pack(epoch) + key + ciphertext + shared).digest()
-
-
-def _everything(state: Offering | Answering) -> int:
-    return ALL_KEY_UNITS if isinstance(state, Offering) else ALL_CIPHERTEXT_UNITS
 
 
 def _next_units(transfer: Transfer, data: bytes, everything: int, room_b: int) -> tuple[Transfer, int, bytes]:

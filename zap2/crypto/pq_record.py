@@ -9,7 +9,9 @@ record = type (1) ‖ epoch (u32) ‖ first (1) ‖ count (1) ‖ have (5) ‖ u
 from __future__ import annotations
 
 import struct
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from zap2.crypto.primitives import MLKEM768_CIPHERTEXT_B, MLKEM768_PUBLIC_B
 from zap2.errors import InvalidPadding
@@ -37,7 +39,7 @@ _HAVE_LOW: Final = 2**_HAVE_LOW_BITS - 1
 _UNITS: Final = {FROM_OWNER: (KEY_UNITS, CIPHERTEXT_UNITS), FROM_ENCAPSULATOR: (CIPHERTEXT_UNITS, KEY_UNITS)}
 
 
-class PqRecord(NamedTuple):
+class PqRecord(msgspec.Struct, frozen=True, gc=False):
     """One record.
 
     Args:

@@ -1,11 +1,12 @@
 """The states of the post-quantum ratchet as data: immutable, compact in MessagePack, and silent about their secrets.
 
-Their table, and what moves one into the next, is in `zap2.crypto.pq_ratchet`.
+Their table, and what moves one into the next, is in `zap2.crypto.pq_ratchet`. Of each state it is known whether it is
+one of the epoch's owner, and how far handing over has come, which is None where nothing is handed over.
 """
 
 from __future__ import annotations
 
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, ClassVar, Final, TypeAlias
 
 from msgspec import Meta
 
@@ -39,6 +40,9 @@ class Transfer(SecretStruct, frozen=True):
 class Idle(SecretStruct, frozen=True, tag=1):
     """The epoch's key is ours to make; the next message makes it."""
 
+    is_owner: ClassVar[bool] = True
+    transfer: ClassVar[None] = None
+
     epoch: Epoch
 
 
@@ -52,6 +56,8 @@ class Offering(SecretStruct, frozen=True, tag=2):
         received: the ciphertext as far as it came, with zeros where units are missing.
         have: bit i is set if unit i of it is there.
     """
+
+    is_owner: ClassVar[bool] = True
 
     epoch: Epoch
     key: MLKEM768KeyPair
@@ -68,6 +74,9 @@ class Due(SecretStruct, frozen=True, tag=3):
         secret: pq, 32 bytes.
     """
 
+    is_owner: ClassVar[bool] = True
+    transfer: ClassVar[None] = None
+
     epoch: Epoch
     secret: Key
 
@@ -80,6 +89,9 @@ class Collecting(SecretStruct, frozen=True, tag=4):
         received: the encapsulation key as far as it came, with zeros where units are missing.
         have: bit i is set if unit i of it is there.
     """
+
+    is_owner: ClassVar[bool] = False
+    transfer: ClassVar[None] = None
 
     epoch: Epoch
     received: Annotated[bytes, Meta(max_length=MLKEM768_PUBLIC_B)]
@@ -95,6 +107,8 @@ class Answering(SecretStruct, frozen=True, tag=5):
         ciphertext: 1088 bytes.
         transfer: of the ciphertext.
     """
+
+    is_owner: ClassVar[bool] = False
 
     epoch: Epoch
     secret: Key

@@ -7,7 +7,6 @@ draw their own from the operating system.
 
 from __future__ import annotations
 
-import hmac
 import struct
 from typing import Final
 
@@ -21,6 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.mlkem import (
     MLKEM1024PublicKey,
 )
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X25519PublicKey
+from cryptography.hazmat.primitives.hmac import HMAC
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF, HKDFExpand
 
 from zap2.errors import InvalidKey, InvalidSignature
@@ -80,9 +80,13 @@ def hkdf_expand_sha256(key: bytes, info: bytes, length_b: int) -> bytes:
     return HKDFExpand(_SHA256, length_b, info).derive(key)
 
 
-def hmac_sha256(key: bytes, message: bytes) -> bytes:
-    """Compute HMAC-SHA256 (RFC 2104)."""
-    return hmac.digest(key, message, "sha256")
+def hmac_sha256_pair(key: bytes, first: bytes, second: bytes) -> tuple[bytes, bytes]:
+    """Compute HMAC-SHA256 (RFC 2104) of two messages under one key, which is scheduled once for both."""
+    of_first = HMAC(key, _SHA256)
+    of_second = of_first.copy()
+    of_first.update(first)
+    of_second.update(second)
+    return of_first.finalize(), of_second.finalize()
 
 
 def parse_x25519(public: bytes) -> X25519PublicKey:

@@ -16,17 +16,18 @@ before the first key is derived.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 from msgspec import structs
 
 from zap2.crypto.header import Header
-from zap2.crypto.primitives import KEY_B, X25519KeyPair, hkdf_sha256, hmac_sha256
+from zap2.crypto.primitives import KEY_B, X25519KeyPair, hkdf_sha256, hmac_sha256_pair
 from zap2.crypto.ratchet_state import (
     CHAIN_SHIFT,
     OldChain,
     RatchetState,
     ReceivingChain,
+    SecretStruct,
     SendingChain,
     SkippedKey,
 )
@@ -54,16 +55,13 @@ class RatchetLabels:
     chain_key_input: bytes = b"\x02"
 
 
-class SendingStep(NamedTuple):
+class SendingStep(SecretStruct, frozen=True):
     """What one message is sent with: the state after it, its header, its key, and its header's key."""
 
     state: RatchetState
     header: Header
     message_key: bytes
     header_key: bytes
-
-    def __repr__(self) -> str:
-        return "SendingStep(<secret>)"
 
 
 class DoubleRatchet:
@@ -128,8 +126,7 @@ class DoubleRatchet:
                 state, root_key=root_key, own=own, next_sending_header_key=next_header_key
             )
         header = Header(own.public, state.previous_count, sending.count, sending.pq_epoch)
-        message_key = hmac_sha256(sending.key, self._labels.message_key_input)
-        chain_key = hmac_sha256(sending.key, self._labels.chain_key_input)
+        message_key, chain_key = self._step_chain(sending.key)
         after = SendingChain(chain_key, sending.count + 1, sending.header_key, sending.pq_epoch)
         return SendingStep(structs.replace(state, sending=after), header, message_key, sending.header_key)
 
@@ -210,14 +207,9 @@ class DoubleRatchet:
         if count > receiving.count:
             key, missing = self._walk(receiving, count, now_s)
             skipped = skipped | missing
-        message_key = hmac_sha256(key, self._labels.message_key_input)
+        message_key, key = self._step_chain(key)
         after = ReceivingChain(
-            receiving.number,
-            receiving.public,
-            hmac_sha256(key, self._labels.chain_key_input),
-            count + 1,
-            receiving.header_key,
-            receiving.pq_epoch,
+            receiving.number, receiving.public, key, count + 1, receiving.header_key, receiving.pq_epoch
         )
         advanced = structs.replace(state, receiving=after, skipped=skipped)
         return (advanced if skipped is state.skipped else _within_bounds(advanced)), message_key
@@ -227,9 +219,13 @@ class DoubleRatchet:
         key, base = receiving.key, receiving.number << CHAIN_SHIFT
         missing: dict[int, SkippedKey] = {}
         for position in range(receiving.count, count):
-            missing[base | position] = SkippedKey(hmac_sha256(key, self._labels.message_key_input), now_s)
-            key = hmac_sha256(key, self._labels.chain_key_input)
+            message_key, key = self._step_chain(key)
+            missing[base | position] = SkippedKey(message_key, now_s)
         return key, missing
+
+    def _step_chain(self, chain_key: bytes) -> tuple[bytes, bytes]:
+        """Derive a position's message key and the next chain key."""
+        return hmac_sha256_pair(chain_key, self._labels.message_key_input, self._labels.chain_key_input)
 
     def _step_root(self, root_key: bytes, ikm: bytes) -> tuple[bytes, bytes, bytes]:
         keys = hkdf_sha256(salt=root_key, ikm=ikm, info=self._labels.root_info, length_b=3 * KEY_B)

@@ -21,8 +21,13 @@ SkippedIndex: TypeAlias = Annotated[int, Meta(ge=0, lt=2**62)]
 CHAIN_SHIFT: Final = 32
 
 
-class SecretStruct(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, eq=False):
-    """Base of stored values that hold keys: their repr shows nothing."""
+class SecretStruct(
+    msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, eq=False, gc=False
+):
+    """Base of values that hold keys: their repr shows nothing.
+
+    The garbage collector need not look for cycles among them: what is made whole, and never changes, is in none.
+    """
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(<secret>)"

@@ -21,7 +21,6 @@ from zap2.crypto.header import (
     SEALED_HEADER_B,
     Header,
     nonce_of,
-    open_header,
     seal_header,
 )
 from zap2.crypto.identity import Identity
@@ -35,14 +34,13 @@ from zap2.crypto.padding import (
 )
 from zap2.crypto.ratchet import DoubleRatchet, RatchetLabels, expire
 from zap2.crypto.ratchet_state import OldChain, RatchetState, ReceivingChain
+from zap2.crypto.receiving_keys import ReceivingKeys
 from zap2.crypto.sealed import MESSAGE_OVERHEAD_B, MESSAGE_SIZES_B, SEALED_OVERHEAD_B, seal_setup
-from zap2.crypto.session_state import SessionState, decode_state, encode_state
+from zap2.crypto.session_state import SessionOrigin, SessionState, decode_state, encode_state
 from zap2.errors import AuthenticationFailed, DuplicateMessage, Malformed
 from zap2.ids import RandomBytes
 
 RATCHET: Final = DoubleRatchet(RatchetLabels())
-
-_HeaderKeys = dict[bytes, AESGCM]
 
 
 class PqEpochs(NamedTuple):
@@ -52,31 +50,48 @@ class PqEpochs(NamedTuple):
     receiving: int
 
 
+class _Lasting:
+    """What follows from a session's origin alone, computed when it is first asked for."""
+
+    def __init__(self, origin: SessionOrigin) -> None:
+        self._origin: Final = origin
+
+    @cached_property
+    def session_id(self) -> bytes:
+        return pqxdh.session_id(self._origin.transcript_hash)
+
+    @cached_property
+    def peer(self) -> Identity:
+        return Identity(self._origin.peer_document, self._origin.peer_document_signature)
+
+
 class Session:
     """One session. Get one from `initiate`, `accept` or `decode`."""
+
+    __slots__ = ("_lasting", "_receiving_keys", "_sending_key", "_state")
 
     def __init__(
         self,
         state: SessionState,
-        *,
-        receiving_keys: _HeaderKeys | None = None,
-        sending_keys: _HeaderKeys | None = None,
+        lasting: _Lasting | None = None,
+        receiving_keys: ReceivingKeys | None = None,
+        sending_key: tuple[bytes, AESGCM] | None = None,
     ) -> None:
-        """Wrap a state; the keys are objects that an earlier value of the session made already."""
+        """Wrap a state; the rest follows from it, and is given where an earlier value of the session has it."""
         self._state: Final = state
+        self._lasting: Final = lasting or _Lasting(state.origin)
         self._receiving_keys = receiving_keys
-        self._sending_keys: Final = sending_keys or {}
+        self._sending_key: Final = sending_key
 
-    @cached_property
+    @property
     def session_id(self) -> bytes:
         """The session's name, 32 bytes, the same on both sides; it may be known to anybody."""
-        return pqxdh.session_id(self._state.origin.transcript_hash)
+        return self._lasting.session_id
 
-    @cached_property
+    @property
     def peer(self) -> Identity:
         """Whom the session is with."""
-        origin = self._state.origin
-        return Identity(origin.peer_document, origin.peer_document_signature)
+        return self._lasting.peer
 
     @property
     def setup_hash(self) -> bytes:
@@ -152,13 +167,13 @@ class Session:
                 pq, extra = pq_ratchet.begin_chain(pq)
             pq_epoch = pq.epoch - 1
         step = RATCHET.send(expire(state.ratchet, now_s), rng=rng, extra_root_input=extra, pq_epoch=pq_epoch)
-        keys = self._sending_keys
-        if step.header_key not in keys:
-            keys = {step.header_key: AESGCM(step.header_key)}
+        sending_key = self._sending_key
+        if sending_key is None or sending_key[0] != step.header_key:
+            sending_key = step.header_key, AESGCM(step.header_key)
         if pq is not None:
             pq, record = pq_ratchet.write(pq, room_b, rng=rng)
         nonce = rng(NONCE_B)
-        sealed_header = seal_header(keys[step.header_key], nonce, step.header, transcript_hash)
+        sealed_header = seal_header(sending_key[1], nonce, step.header, transcript_hash)
         frame = build_frame(content, record, frame_b)
         body = seal_body(step.message_key, nonce, frame, transcript_hash + sealed_header)
         payload = sealed_header + body
@@ -172,11 +187,15 @@ class Session:
                 uid=self.peer.uid,
             )
         after = SessionState(state.version, state.origin, state.is_confirmed, pending, step.state, pq)
-        return Session(after, receiving_keys=self._receiving_keys, sending_keys=keys), payload
+        receiving_keys = self._receiving_keys and self._receiving_keys.after(step.state)
+        return Session(after, self._lasting, receiving_keys, sending_key), payload
 
     def recognises(self, payload: bytes) -> bool:
         """Say whether a payload's header opens with a key of this session: a microsecond for each of a few keys."""
-        return self._open_header(payload) is not None
+        if payload[:1] != MESSAGE_TYPE or len(payload) < SEALED_HEADER_B:
+            return False
+        transcript_hash = self._state.origin.transcript_hash
+        return self.receiving_keys.open(payload[:SEALED_HEADER_B], transcript_hash) is not None
 
     def decrypt(self, payload: bytes, *, now_s: int) -> tuple[Session, bytes]:
         """Decrypt a ratchet message of the peer's: a payload, or `Setup.message`.
@@ -201,11 +220,13 @@ class Session:
         """
         if len(payload) not in MESSAGE_SIZES_B or payload[:1] != MESSAGE_TYPE:
             raise Malformed("This is not a ratchet message.")
-        opened = self._open_header(payload)
+        state, sealed_header = self._state, payload[:SEALED_HEADER_B]
+        associated_data = state.origin.transcript_hash + sealed_header
+        receiving_keys = self.receiving_keys
+        opened = receiving_keys.open(sealed_header, state.origin.transcript_hash)
         if opened is None:
             raise AuthenticationFailed
         header_key, header = opened
-        state = self._state
         pq, extra = state.pq, b""
         if _begins_chain(state.ratchet, header_key, header):
             if pq is not None:
@@ -213,37 +234,23 @@ class Session:
             elif header.pq_epoch:
                 raise AuthenticationFailed("A header names a post-quantum epoch, and this session has none.")
         ratchet, message_key = RATCHET.receive(state.ratchet, header, now_s=now_s, extra_root_input=extra)
-        sealed_header = payload[:SEALED_HEADER_B]
-        associated_data = state.origin.transcript_hash + sealed_header
-        frame = open_body(message_key, nonce_of(sealed_header), payload[SEALED_HEADER_B:], associated_data)
+        nonce, body = nonce_of(sealed_header), payload[SEALED_HEADER_B:]
+        frame = open_body(message_key, nonce, body, associated_data)
         content, record = parse_frame(frame)
         if record and pq is not None:
             pq = pq_ratchet.read(pq, record, chain_epoch=header.pq_epoch)
         after = SessionState(state.version, state.origin, True, None, ratchet, pq)
-        keys = self._receiving_keys
-        if state.ratchet.receiving is None or ratchet.old is not state.ratchet.old:
-            keys = _receiving_keys(ratchet, keys)
-        return Session(after, receiving_keys=keys, sending_keys=self._sending_keys), content
+        return Session(after, self._lasting, receiving_keys.after(ratchet), self._sending_key), content
 
-    def _open_header(self, payload: bytes) -> tuple[bytes, Header] | None:
-        if payload[:1] != MESSAGE_TYPE or len(payload) < SEALED_HEADER_B:
-            return None
+    @property
+    def receiving_keys(self) -> ReceivingKeys:
+        """The keys that open headers of the peer's, as the cipher's objects."""
         if self._receiving_keys is None:
-            self._receiving_keys = _receiving_keys(self._state.ratchet, None)
-        sealed = payload[:SEALED_HEADER_B]
-        return open_header(self._receiving_keys, sealed, self._state.origin.transcript_hash)
+            self._receiving_keys = ReceivingKeys(self._state.ratchet)
+        return self._receiving_keys
 
     def __repr__(self) -> str:
         return f"Session({self.session_id.hex()[:8]}, is_confirmed={self.is_confirmed})"
-
-
-def _receiving_keys(ratchet: RatchetState, known: _HeaderKeys | None) -> _HeaderKeys:
-    """Collect the keys that may open a header, likeliest first, with the objects that are there already."""
-    known = known or {}
-    raw = [ratchet.receiving.header_key] if ratchet.receiving is not None else []
-    raw.append(ratchet.next_receiving_header_key)
-    raw.extend(chain.header_key for chain in reversed(ratchet.old))
-    return {key: known.get(key) or AESGCM(key) for key in raw}
 
 
 def _begins_chain(ratchet: RatchetState, header_key: bytes, header: Header) -> bool:
@@ -251,19 +258,20 @@ def _begins_chain(ratchet: RatchetState, header_key: bytes, header: Header) -> b
 
     Two ratchet keys under one header key come from two copies of the peer's state, each of which began this chain.
     """
-    known: list[ReceivingChain | OldChain] = [*ratchet.old]
-    if ratchet.receiving is not None:
-        known.append(ratchet.receiving)
-    for chain in reversed(known):
-        if header_key == chain.header_key:
-            if header.ratchet_key != chain.public:
-                raise DuplicateMessage("This chain was begun twice, with another ratchet key each time.")
-            if header.pq_epoch != chain.pq_epoch:
-                raise AuthenticationFailed("A header names another post-quantum epoch than its chain.")
-            return False
-    if any(header.ratchet_key == chain.public for chain in known):
-        raise AuthenticationFailed("A used ratchet key stands under the header key of a new chain.")
-    return True
+    chain: ReceivingChain | OldChain | None = ratchet.receiving
+    if chain is None or header_key != chain.header_key:
+        chain = next((old for old in ratchet.old if header_key == old.header_key), None)
+    if chain is None:
+        current = ratchet.receiving
+        is_used = current is not None and header.ratchet_key == current.public
+        if is_used or any(header.ratchet_key == old.public for old in ratchet.old):
+            raise AuthenticationFailed("A used ratchet key stands under the header key of a new chain.")
+        return True
+    if header.ratchet_key != chain.public:
+        raise DuplicateMessage("This chain was begun twice, with another ratchet key each time.")
+    if header.pq_epoch != chain.pq_epoch:
+        raise AuthenticationFailed("A header names another post-quantum epoch than its chain.")
+    return False
 
 
 def _frame_size_b(content_b: int, *, is_sealed: bool) -> int:

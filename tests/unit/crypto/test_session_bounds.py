@@ -20,13 +20,13 @@ DAY_S = 86_400
 def hmac_calls(monkeypatch: pytest.MonkeyPatch) -> list[None]:
     """Count the HMACs of the ratchet, which still compute."""
     calls: list[None] = []
-    genuine = primitives.hmac_sha256
+    genuine = primitives.hmac_sha256_pair
 
-    def counting(key: bytes, message: bytes) -> bytes:
+    def counting(key: bytes, first: bytes, second: bytes) -> tuple[bytes, bytes]:
         calls.append(None)
-        return genuine(key, message)
+        return genuine(key, first, second)
 
-    monkeypatch.setattr(ratchet, "hmac_sha256", counting)
+    monkeypatch.setattr(ratchet, "hmac_sha256_pair", counting)
     return calls
 
 
