@@ -7,6 +7,7 @@ from itertools import permutations
 
 import pytest
 
+from tests.sim.faults import FusedConnection
 from tests.sim.quiet import DAY_MS, Quiet, history, states
 from tests.sim.world import Person
 from zap2.crypto import Identity, IdentityKeys, PrekeyBundle, SignedPrekeySet, initiate, is_sealed_setup
@@ -162,7 +163,7 @@ def _collision() -> tuple[Quiet, Connection, Connection]:
 
 def _copy(snapshot: Connection) -> Connection:
     copy = memory_database()
-    snapshot.backup(copy)
+    FusedConnection(snapshot).backup(copy)
     return copy
 
 
