@@ -21,7 +21,7 @@ from zap2.crypto.identity import IdentityKeys
 from zap2.wire import frames as f
 from zap2.wire.codec import decode_relay_message, encode_message
 from zap2.wire.fields import SUBPROTOCOL
-from zap2.wire.statements import greeting_statement, login_statement, register_statement
+from zap2.wire.statements import delivery_token_hash, greeting_statement, login_statement, register_statement
 
 _A = TypeVar("_A")
 NUMBERS = tuple(f"+49151{23456000 + n}" for n in range(1_000))
@@ -75,6 +75,13 @@ class FrameClient:
 
     async def send_raw(self, message: bytes | str) -> None:
         await self._socket.send(message)
+
+    async def next_raw(self) -> bytes:
+        """Give the next message as it came; only after `greet_only`."""
+        async with asyncio.timeout(20):
+            message = await self._socket.recv()
+        assert isinstance(message, bytes)
+        return message
 
     async def ask(self, make: Callable[[int], f.Request]) -> f.Answer:
         """Send a request (made of a fresh rid) and give its answer."""
@@ -170,6 +177,23 @@ class FrameClient:
     ) -> f.Answer:
         name = envelope_id or os.urandom(16)
         return await self.ask(lambda rid: f.Send(rid, name, person.uid, person.device, expires_in_s, payload))
+
+    async def sealed_to(
+        self,
+        person: Person,
+        delivery_token: bytes,
+        payload: bytes = bytes(1024),
+        envelope_id: bytes | None = None,
+    ) -> f.Answer:
+        name = envelope_id or os.urandom(16)
+        return await self.ask(
+            lambda rid: f.SendSealed(rid, delivery_token, name, person.uid, person.device, 3600, payload)
+        )
+
+    async def leave_token(self, delivery_token: bytes | None) -> None:
+        """Leave a delivery token's hash at the relay, or none."""
+        token_hash = None if delivery_token is None else delivery_token_hash(delivery_token)
+        await self.get(f.Done, lambda rid: f.SetDeliveryToken(rid, token_hash))
 
     async def _read(self) -> None:
         try:

@@ -90,6 +90,8 @@ async def test_damaged_frames_of_every_kind_never_hurt_the_relay(caplog: pytest.
             f.Lookup(10, NUMBERS[0]),
             f.Send(11, bytes(16), person.uid, 1, 60, bytes(512)),
             f.Ack((1, 2, 3)),
+            f.SetDeliveryToken(12, bytes(32)),
+            f.SendSealed(13, bytes(32), bytes(16), person.uid, 1, 60, bytes(512)),
         ]
         for round_ in range(60):
             async with connected(host.port) as client:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
@@ -21,7 +22,7 @@ class Limits:
     """Bounds, chosen so that a person, a group and a bulk script never meet them, and a flood does.
 
     Names say what is counted and by whom: `source` is an IPv4 address or an IPv6 /64, `account` a uid, `target` whom
-    it is about.
+    it is about, `token` a delivery token.
     """
 
     connections: int = 20_000
@@ -50,6 +51,15 @@ class Limits:
     publishes_per_account: Rate = Rate(60, 0.2)
     sends_per_account: Rate = Rate(10_000, 1_000)
     send_bytes_per_account: Rate = Rate(64 * 1024 * 1024, 4 * 1024 * 1024)
+    delivery_tokens_per_account: Rate = Rate(60, 1 / 10)
+    sealed_per_source: Rate = Rate(20_000, 2_000)
+    sealed_bytes_per_source: Rate = Rate(128 * 1024 * 1024, 8 * 1024 * 1024)
+    """Twice what one account may send: several people behind one address send sealed."""
+    sealed_per_token: Rate = Rate(10_000, 1_000)
+    sealed_bytes_per_token: Rate = Rate(64 * 1024 * 1024, 4 * 1024 * 1024)
+    """All that have one person's token share these."""
+    wrong_tokens_per_source: Rate = Rate(50, 1 / 10)
+    """Beyond it nothing sealed is taken from there, for what is wrong is known only in the store."""
     open_requests: int = 1_024
     """Requests of one connection that have no answer yet."""
     refusals_before_cut: int = 2_000
@@ -80,8 +90,9 @@ class Buckets:
         self._max_keys = max_keys
         self.taken: Callable[[Hashable, float], None] | None = None
         """Called after something was taken, with key and amount; the amount is negative when it was given back."""
-        # Key → level, and when it was that. Insertion order is the order of use.
-        self._levels: dict[Hashable, tuple[float, int]] = {}
+        # Key → level, and when it was that. Insertion order is the order of use. A plain dict would look for its first
+        # key among all that were deleted before it.
+        self._levels: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
 
     def __len__(self) -> int:
         return len(self._levels)
@@ -98,10 +109,16 @@ class Buckets:
         if level < self._burst:
             self._levels[key] = (level, now_ms)
             if len(self._levels) > self._max_keys:
-                del self._levels[next(iter(self._levels))]
+                self._levels.popitem(last=False)
         if self.taken is not None and not wait_s:
             self.taken(key, amount)
         return wait_s
+
+    def missing_s(self, key: Hashable, now_ms: int, amount: float = 1.0) -> float:
+        """Give the seconds after which there is enough, 0.0 if there is now. Takes nothing."""
+        level, then_ms = self._levels.get(key, (self._burst, now_ms))
+        level = min(self._burst, level + max(0, now_ms - then_ms) * self._per_s / 1000)
+        return max(0.0, amount - level) / self._per_s
 
     def give_back(self, key: Hashable, now_ms: int, amount: float = 1.0) -> None:
         """Undo a `take`: what it was for should not count after all."""
@@ -119,7 +136,7 @@ class Buckets:
         if level < self._burst:
             self._levels[key] = (level, now_ms)
             if len(self._levels) > self._max_keys:
-                del self._levels[next(iter(self._levels))]
+                self._levels.popitem(last=False)
 
     @property
     def rate(self) -> Rate:

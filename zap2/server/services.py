@@ -48,6 +48,12 @@ class Limiter:
         self.publishes_per_account = buckets(limits.publishes_per_account)
         self.sends_per_account = buckets(limits.sends_per_account)
         self.send_bytes_per_account = buckets(limits.send_bytes_per_account)
+        self.delivery_tokens_per_account = buckets(limits.delivery_tokens_per_account)
+        self.sealed_per_source = buckets(limits.sealed_per_source)
+        self.sealed_bytes_per_source = buckets(limits.sealed_bytes_per_source)
+        self.sealed_per_token = buckets(limits.sealed_per_token)
+        self.sealed_bytes_per_token = buckets(limits.sealed_bytes_per_token)
+        self.wrong_tokens_per_source = buckets(limits.wrong_tokens_per_source)
 
 
 @dataclass(slots=True)
@@ -134,7 +140,12 @@ def require(buckets: Buckets, key: Hashable, now_ms: int, amount: float = 1.0) -
         Refused: `rate-limited`, with the time after which there is enough.
     """
     if wait_s := buckets.take(key, now_ms, amount):
-        raise Refused(ErrorCode.RATE_LIMITED, "Too many requests; wait a little.", round(wait_s + 0.05, 1))
+        raise too_many(wait_s)
+
+
+def too_many(wait_s: float) -> Refused:
+    """Refuse for want of patience, with the time after which it will do."""
+    return Refused(ErrorCode.RATE_LIMITED, "Too many requests; wait a little.", round(wait_s + 0.05, 1))
 
 
 def login_of(peer: Peer) -> Login:

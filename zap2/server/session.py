@@ -20,7 +20,7 @@ from typing import Any, Final, Protocol
 
 from zap2.errors import Refused, WireError
 from zap2.ids import Uid
-from zap2.server.handlers import directory, login, mail, pins, signup
+from zap2.server.handlers import directory, login, mail, pins, sealed, signup
 from zap2.server.mailbox import Delivery
 from zap2.server.services import Peer, Services, login_of
 from zap2.server.store.commits import StoreFailed
@@ -70,7 +70,7 @@ class _Rule:
     handle: _Handler
 
 
-# Send and Ack, which come with every message, are handled without a task and stand in `Session`.
+# Send, SendSealed and Ack, which come with every message, are handled without a task and stand in `Session`.
 _RULES: Final[Mapping[type[f.Frame], _Rule]] = {
     f.StartVerification: _Rule(State.GREETED, signup.start_verification),
     f.CheckCode: _Rule(State.GREETED, signup.check_code),
@@ -84,6 +84,7 @@ _RULES: Final[Mapping[type[f.Frame], _Rule]] = {
     f.Lookup: _Rule(State.AUTHENTICATED, directory.lookup),
     f.SetPin: _Rule(State.AUTHENTICATED, pins.set_pin),
     f.SetListed: _Rule(State.AUTHENTICATED, pins.set_listed),
+    f.SetDeliveryToken: _Rule(State.AUTHENTICATED, sealed.set_delivery_token),
 }
 
 
@@ -130,6 +131,8 @@ class Session:
                 return
             if isinstance(frame, f.Send):
                 self._take_send(frame, now_ms)
+            elif isinstance(frame, f.SendSealed):
+                self._take_sealed(frame, now_ms)
             else:
                 self._take(frame)
 
@@ -204,6 +207,13 @@ class Session:
             mail.send(services, login_of(self._peer), frame, now_ms, self._answer)
         except Refused as refusal:
             self._refuse(rid, refusal)
+
+    def _take_sealed(self, frame: f.SendSealed, now_ms: int) -> None:
+        if self._opens(frame.rid, State.GREETED):
+            try:
+                sealed.send_sealed(self._services, self._peer.source, frame, now_ms, self._answer)
+            except Refused as refusal:
+                self._refuse(frame.rid, refusal)
 
     def _take(self, frame: f.ClientFrame) -> None:
         if isinstance(frame, f.Ack):
@@ -302,6 +312,8 @@ class Session:
     def _answer(self, answer: f.Answer) -> None:
         self._open_rids.discard(answer.rid)
         self._refusals = 0
+        if isinstance(answer, f.Error):
+            self._services.counts.refusals[answer.code] += 1
         self._connection.send(answer)
 
     def _refuse(self, rid: int, refusal: Refused) -> None:

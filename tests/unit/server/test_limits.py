@@ -23,6 +23,16 @@ def test_amounts_count() -> None:
     assert buckets.take("a", 0, 20) == 0
 
 
+def test_asking_what_is_missing_takes_nothing() -> None:
+    buckets = Buckets(Rate(2, 0.5), 10)
+    assert [buckets.missing_s("a", 0) for _ in range(5)] == [0] * 5
+    assert buckets.take("a", 0, 2) == 0
+    assert buckets.missing_s("a", 0) == 2
+    assert buckets.missing_s("a", 0, 2) == 4
+    assert buckets.missing_s("a", 2_000) == 0
+    assert buckets.take("a", 2_000) == 0
+
+
 def test_what_is_given_back_was_never_taken() -> None:
     buckets = Buckets(Rate(2, 0.001), 10)
     for _ in range(10):
