@@ -261,6 +261,10 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _shake_hands(self, request: Request) -> None:
         websocket = self._websocket
+        if websocket.eof_sent:
+            # What came behind the request breaks the rules, and the library has given up on the connection.
+            self.abort()
+            return
         if self._trust_forwarded and (forwarded := request.headers.get_all("X-Forwarded-For")):
             self.source = forwarded[-1].rpartition(",")[2].strip()[:64]
         if self._trust_forwarded and not self._admit(self):
