@@ -1,6 +1,7 @@
-"""A seeded round of mutated envelopes against `Session.decrypt` and `open_setup`, the same in every run.
+"""A short round of the fuzzers, the same in every run: every decoder, and everything that receives.
 
-`ZAP2_FUZZ_ROUNDS` sets how many; a million for a long night.
+`ZAP2_FUZZ_ROUNDS` sets how many inputs a target gets. `make fuzz` looks further, guided by coverage, and
+`python -m tests.fuzz envelopes` counts to a million.
 """
 
 from __future__ import annotations
@@ -10,51 +11,53 @@ import random
 
 import pytest
 
-from tests.crypto_world import NOW_S, confirmed, new_person, set_up
-from zap2.crypto import PAYLOAD_SIZES_B, Session, open_setup
-from zap2.errors import CryptoError, WireError
+from tests.fuzz.envelopes import ATTACKS
+from tests.fuzz.mutation import crossed, mutated
+from tests.fuzz.receiving import EngineUnderAttack, SessionUnderAttack, SetupUnderAttack, envelope_of
+from tests.fuzz.targets import TARGETS
 
-ROUNDS = int(os.environ.get("ZAP2_FUZZ_ROUNDS", "4000"))
-
-
-def _mutated(payload: bytes, dice: random.Random) -> bytes:
-    """Change a genuine envelope somewhere, or make one up; never gives the genuine one."""
-    kind = dice.randrange(5)
-    if kind == 0:
-        return dice.randbytes(dice.choice((0, 1, 73, 511, *PAYLOAD_SIZES_B[:4])))
-    if kind == 1:
-        return payload[: dice.randrange(len(payload))]
-    if kind == 2:
-        return payload + dice.randbytes(dice.choice((1, len(payload))))
-    if kind == 3:
-        return payload[:1] + dice.randbytes(len(payload) - 1)
-    changed = bytearray(payload)
-    changed[dice.randrange(len(changed))] ^= dice.randrange(1, 256)
-    return bytes(changed)
+ROUNDS = int(os.environ.get("ZAP2_FUZZ_ROUNDS", "150"))
+ENVELOPES = 20 * ROUNDS
 
 
-@pytest.mark.parametrize("seed", range(2))
-def test_no_mutated_envelope_is_read_or_changes_a_session(seed: int) -> None:
-    """Only documented errors, no change of state, and the genuine envelope is read at the end."""
-    dice = random.Random(seed)
-    at_alice, at_bob, rng = confirmed(f"fuzz {seed}")
-    sender, payload = at_alice.encrypt(b"genuine", rng=rng, now_s=NOW_S)
-    _, later = sender.encrypt(b"later", rng=rng, now_s=NOW_S)
-    before = at_bob.encode()
+@pytest.mark.parametrize("name", TARGETS)
+def test_a_target_bears_its_seeds_and_what_is_made_of_them(name: str) -> None:
+    """Nothing but documented errors, and what is accepted comes back (each target's `check`)."""
+    dice, target = random.Random(name), TARGETS[name]
+    seeds = target.seeds()
+    for seed in seeds:
+        target.check(seed)
     for _ in range(ROUNDS):
-        envelope = _mutated(dice.choice((payload, later)), dice)
-        with pytest.raises((CryptoError, WireError)):
-            at_bob.decrypt(envelope, now_s=NOW_S)
-    assert at_bob.encode() == before
-    assert Session.decode(before).decrypt(payload, now_s=NOW_S)[1] == b"genuine"
+        given = mutated(dice.choice(seeds), dice)
+        target.check(given)
+        target.check(crossed(dice.choice(seeds), given, dice))
 
 
-def test_no_mutated_set_up_opens() -> None:
-    """Only documented errors from a sealed set-up that was changed anywhere."""
-    dice = random.Random("set-up")
-    alice, bob = new_person("fuzz a"), new_person("fuzz b")
-    at_alice, _ = set_up(alice, bob)
-    _, payload = at_alice.encrypt(b"sealed", rng=alice.rng, now_s=NOW_S)
-    for _ in range(ROUNDS // 4):
-        with pytest.raises((CryptoError, WireError)):
-            open_setup(_mutated(payload, dice), {3: bob.signed}, bob.keys.uid)
+@pytest.mark.parametrize("name", ATTACKS)
+def test_no_envelope_of_a_stranger_is_read_or_changes_anything(name: str) -> None:
+    """Only documented errors, no change of state, and the genuine envelopes are read at the end."""
+    sizes_b = ATTACKS[name](ENVELOPES, 1)
+    assert sizes_b.total() == ENVELOPES
+    assert max(sizes_b.values()) < ENVELOPES
+
+
+@pytest.mark.parametrize("name", ATTACKS)
+def test_the_fuzzers_would_notice(name: str) -> None:
+    """A genuine envelope where a mutated one is expected is read or changes the state, so that the check fails."""
+    if name == "engine":
+        engine = EngineUnderAttack()
+        with pytest.raises(AssertionError):
+            engine.check([engine.genuine[0]])
+        return
+    attacked = SessionUnderAttack(0) if name == "session" else SetupUnderAttack(0)
+    with pytest.raises(AssertionError):
+        attacked.check(attacked.genuine[0])
+
+
+def test_recipes_reach_every_genuine_envelope_and_raw_bytes() -> None:
+    """What a guided fuzzer changes is small: a byte says which envelope, three an edit."""
+    genuine = [b"a" * 512, b"b" * 1024]
+    assert envelope_of(b"", genuine) is None
+    assert envelope_of(b"\x01\x00\x02\x01", genuine) == b"bbc" + b"b" * 1021
+    assert envelope_of(b"\x01\x00\x02\x00", genuine) == b"bb"
+    assert envelope_of(b"\x02\x00xyz", genuine) == b"xyz" + bytes(509)

@@ -91,7 +91,7 @@ def decode_state(encoded: bytes) -> SessionState:
     """
     try:
         return _DECODER.decode(encoded)
-    except (msgspec.MsgspecError, InvalidKey, RecursionError):
+    except (msgspec.MsgspecError, UnicodeDecodeError, InvalidKey, RecursionError):
         raise Malformed("This is not the state of a session.") from None
 
 

@@ -67,7 +67,7 @@ def decode(data: bytes) -> tuple[bytes, Signal] | None:
     """Read sender and signal; None for what is none, as from another version of Zap2."""
     try:
         message = _decoder.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return message.sender, message.signal
 
