@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 
 from tests.crypto_world import NOW_S, Person, new_person, seeded
+from tests.kit.bad_keys import BAD_ED25519, BAD_X25519, LOW_ORDER_U, encode_number
 from zap2.crypto import (
     Identity,
     IdentityKeys,
@@ -29,77 +30,6 @@ from zap2.crypto.primitives import (
 )
 from zap2.errors import InvalidKey, InvalidSignature, PrekeyRefused
 
-P = 2**255 - 19
-D = -121665 * pow(121666, -1, P) % P
-
-
-def _encode(number: int, sign: int = 0) -> bytes:
-    return (number | sign << 255).to_bytes(32, "little")
-
-
-def _add(a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
-    """Add two points of edwards25519 (RFC 8032, section 5.1.4, in affine form)."""
-    product = D * a[0] * b[0] * a[1] * b[1] % P
-    x = (a[0] * b[1] + b[0] * a[1]) * pow(1 + product, -1, P) % P
-    y = (a[1] * b[1] + a[0] * b[0]) * pow(1 - product, -1, P) % P
-    return x, y
-
-
-def _torsion_points() -> list[tuple[int, int]]:
-    """Find all points of small order: multiples of one of order 8, found as L times an arbitrary point."""
-    order = 2**252 + 27742317777372353535851937790883648493
-    root_of_minus_one = pow(2, (P - 1) // 4, P)
-    for y in range(2, 100):
-        square = (y * y - 1) * pow(D * y * y + 1, -1, P) % P
-        x = pow(square, (P + 3) // 8, P)
-        if (x * x - square) % P:
-            x = x * root_of_minus_one % P
-        if (x * x - square) % P:
-            continue
-        point, result, factor = (x, y), (0, 1), order
-        while factor:
-            if factor & 1:
-                result = _add(result, point)
-            point, factor = _add(point, point), factor >> 1
-        multiples = [(0, 1)]
-        while len(multiples) < 8:
-            multiples.append(_add(multiples[-1], result))
-        if len(set(multiples)) == 8:
-            return multiples
-    raise AssertionError("no point of order 8 was found")
-
-
-def _low_order_u() -> list[int]:
-    """Map the points of small order to curve25519 (RFC 7748, section 4.1), beside the neutral one and the twist's."""
-    mapped = {(1 + y) * pow(1 - y, -1, P) % P for _, y in _torsion_points() if y != 1}
-    return sorted(mapped | {0, 1, P - 1})
-
-
-LOW_ORDER_U = _low_order_u()
-
-
-def _bad_x25519() -> list[bytes]:
-    low_order = [_encode(u) for u in LOW_ORDER_U]
-    not_canonical = [_encode(u) for u in (P, P + 1, P + 9, 2**255 - 1)] + [_encode(9, 1), _encode(0, 1)]
-    return low_order + not_canonical
-
-
-def _bad_ed25519() -> list[bytes]:
-    small_order = [_encode(y, x & 1) for x, y in _torsion_points()]
-    not_canonical = [
-        _encode(P),
-        _encode(P + 1),
-        _encode(P, 1),
-        _encode(2**255 - 1),
-        _encode(1, 1),
-        _encode(P - 1, 1),
-    ]
-    return small_order + not_canonical
-
-
-BAD_X25519 = _bad_x25519()
-BAD_ED25519 = _bad_ed25519()
-
 
 def test_low_order_points_really_contribute_nothing() -> None:
     """The list is right: the library itself gives all zeros for each of them, and we turn that into our error."""
@@ -107,7 +37,7 @@ def test_low_order_points_really_contribute_nothing() -> None:
     assert len(LOW_ORDER_U) == 5
     for u in LOW_ORDER_U:
         with pytest.raises(InvalidKey):
-            exchange_x25519(own.key, X25519PublicKey.from_public_bytes(_encode(u)))
+            exchange_x25519(own.key, X25519PublicKey.from_public_bytes(encode_number(u)))
 
 
 @pytest.mark.parametrize("key", [*BAD_X25519, b"", bytes(31), bytes(33)], ids=lambda key: key.hex()[:12])
@@ -126,7 +56,7 @@ def test_bad_ed25519_key_is_refused(key: bytes) -> None:
 
 def test_library_accepts_the_forgery_that_we_refuse() -> None:
     """With the identity point as key one fixed signature verifies any message: the reason for our own check."""
-    key, forged = _encode(1), _encode(1) + bytes(32)
+    key, forged = encode_number(1), encode_number(1) + bytes(32)
     for message in (b"one", b"two"):
         Ed25519PublicKey.from_public_bytes(key).verify(forged, message)
     with pytest.raises(InvalidKey):
@@ -137,7 +67,7 @@ def test_library_accepts_the_forgery_that_we_refuse() -> None:
 def test_bad_signing_key_in_a_document_is_refused(key: bytes) -> None:
     """A document whose Ed25519 key must not be used is refused whatever its signature is."""
     with pytest.raises(InvalidKey):
-        Identity.parse(b"\x01" + key + new_person(1).keys.document[33:], _encode(1) + bytes(32))
+        Identity.parse(b"\x01" + key + new_person(1).keys.document[33:], encode_number(1) + bytes(32))
 
 
 @pytest.mark.parametrize("key", BAD_X25519, ids=lambda key: key.hex()[:12])
