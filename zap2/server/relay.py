@@ -21,6 +21,7 @@ from zap2.server import datadir
 from zap2.server.admin_socket import AdminSocket
 from zap2.server.backends import Backends, open_backends
 from zap2.server.code_delivery import CodeDelivery, LogDelivery
+from zap2.server.door import TlsDoor
 from zap2.server.keys import load_keys
 from zap2.server.mail_gateway import MailDelivery
 from zap2.server.operator import Operator
@@ -267,7 +268,6 @@ class Relay:
                 self._make_connection,
                 options.host,
                 options.port,
-                ssl=self._certificate.context if self._certificate else None,
                 backlog=_BACKLOG,
                 start_serving=False,
             )
@@ -282,29 +282,36 @@ class Relay:
             ) from error
         return server
 
-    def _make_connection(self) -> WebSocketConnection:
+    def _make_connection(self) -> asyncio.Protocol:
         options = self._options
-        return WebSocketConnection(
+        connection = WebSocketConnection(
             self._admit, self._open_session, self._gone, options.patience, options.trust_forwarded
         )
+        if self._certificate is None:
+            return connection
+        return TlsDoor(connection, self._certificate.context, options.patience.handshake_s)
 
     def _admit(self, connection: WebSocketConnection) -> bool:
-        limits = self._options.limits
-        source = connection.source
+        """Count a connection, and its source when that is known; or give False, and count neither."""
+        limits, services = self._options.limits, self._services
+        is_new, source = connection not in self._connections, connection.source
         here = self._per_source.get(source, 0)
         if (
-            self._services.is_leaving
-            or len(self._connections) >= limits.connections
+            services.is_leaving
+            or (is_new and len(self._connections) >= limits.connections)
             or here >= limits.connections_per_source
-            or self._services.limiter.handshakes_per_source.take(source, self._now_ms())
+            or (source and services.limiter.handshakes_per_source.take(source, self._now_ms()))
         ):
-            self._services.counts.turned_away += 1
+            services.counts.turned_away += 1
+            connection.source = ""
             return False
-        self._services.counts.handshakes += 1
-        self._connections[connection] = None
-        self._services.counts.connections = len(self._connections)
-        self._all_gone.clear()
-        self._per_source[source] = here + 1
+        if source:
+            services.counts.handshakes += 1
+            self._per_source[source] = here + 1
+        if is_new:
+            self._connections[connection] = None
+            services.counts.connections = len(self._connections)
+            self._all_gone.clear()
         return True
 
     def _open_session(self, connection: WebSocketConnection) -> Session:
@@ -318,11 +325,12 @@ class Relay:
         self._services.counts.connections = len(self._connections)
         if not self._connections:
             self._all_gone.set()
-        left = self._per_source[connection.source] - 1
-        if left:
-            self._per_source[connection.source] = left
-        else:
-            del self._per_source[connection.source]
+        if connection.source:
+            left = self._per_source[connection.source] - 1
+            if left:
+                self._per_source[connection.source] = left
+            else:
+                del self._per_source[connection.source]
 
     async def _tick(self) -> None:
         loop = asyncio.get_running_loop()

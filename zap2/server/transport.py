@@ -28,6 +28,7 @@ from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
 from zap2.server.framing import binary_frame, binary_message, frame_size_b
+from zap2.server.source import source_of
 from zap2.wire.codec import pack_messages
 from zap2.wire.fields import MAX_MESSAGE_SIZE_B, SUBPROTOCOL, CloseCode
 from zap2.wire.frames import Frame
@@ -80,7 +81,8 @@ class WebSocketConnection(asyncio.Protocol):
     """A connection, from accept to close.
 
     Args:
-        admit: asked as soon as the source is known; a connection that is not admitted is dropped.
+        admit: asked when the connection is made, and once more when its source is known if that is later; a
+            connection that is not admitted is dropped.
         open_session: called once the handshake is done; gives whom to tell.
         gone: called once when the connection is gone, whether or not it was ever open.
         patience: the times after which it is cut.
@@ -203,10 +205,15 @@ class WebSocketConnection(asyncio.Protocol):
         # uvloop's transports have asyncio's methods without being its subclasses.
         self._transport = socket = cast("asyncio.Transport", transport)
         socket.set_write_buffer_limits(high=self._patience.write_buffer_b)
-        peer = socket.get_extra_info("peername")
-        self.source = str(peer[0]) if peer else ""
-        if not self._trust_forwarded and not self._admit(self):
+        if not self._trust_forwarded:
+            self.source = _peer_of(socket)
+        if not self._admit(self):
             socket.abort()
+
+    def go_over_to(self, transport: asyncio.Transport) -> None:
+        """Go on over another transport: TLS over the one with which the connection was made."""
+        self._transport = transport
+        transport.set_write_buffer_limits(high=self._patience.write_buffer_b)
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
@@ -265,11 +272,13 @@ class WebSocketConnection(asyncio.Protocol):
             # What came behind the request breaks the rules, and the library has given up on the connection.
             self.abort()
             return
-        if self._trust_forwarded and (forwarded := request.headers.get_all("X-Forwarded-For")):
-            self.source = forwarded[-1].rpartition(",")[2].strip()[:64]
-        if self._trust_forwarded and not self._admit(self):
-            websocket.send_response(websocket.reject(503, "Too many connections.\n"))
-            return
+        if self._trust_forwarded and self._transport is not None:
+            forwarded = request.headers.get_all("X-Forwarded-For")
+            last = source_of(forwarded[-1].rpartition(",")[2]) if forwarded else ""
+            self.source = last or _peer_of(self._transport)
+            if not self._admit(self):
+                websocket.send_response(websocket.reject(503, "Too many connections.\n"))
+                return
         websocket.send_response(websocket.accept(request))
         if websocket.state is State.OPEN:
             self._session = self._open_session(self)
@@ -360,3 +369,8 @@ class WebSocketConnection(asyncio.Protocol):
     def _expect_close(self) -> None:
         if self._close_by is None:
             self._close_by = self._loop.time() + self._patience.close_s
+
+
+def _peer_of(transport: asyncio.Transport) -> str:
+    peer = transport.get_extra_info("peername")
+    return source_of(str(peer[0])) if peer else "unknown"

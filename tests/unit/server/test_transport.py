@@ -369,7 +369,8 @@ async def test_the_source_is_the_socket_unless_a_proxy_is_trusted() -> None:
 
 
 async def test_a_trusted_proxys_client_can_be_refused() -> None:
-    async with _host(admit=lambda connection: False, trust_forwarded=True) as host:
+    """By its source, which is known with the request only."""
+    async with _host(admit=lambda connection: not connection.source, trust_forwarded=True) as host:
         with pytest.raises(InvalidStatus) as caught:
             await connect(host.uri, subprotocols=[_ZAP2])
         assert caught.value.response.status_code == 503

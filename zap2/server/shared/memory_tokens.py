@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final
 
@@ -24,7 +25,7 @@ class MemoryTokens:
         self._now_ms = now_ms
         # By account, each in the order in which its tokens expire.
         self._by_account: dict[Uid, list[bytes]] = {}
-        self._owners: dict[bytes, TokenOwner] = {}
+        self._owners: OrderedDict[bytes, TokenOwner] = OrderedDict()
 
     async def put_token(self, token_hash: bytes, owner: TokenOwner) -> None:
         self._forget_old()
