@@ -102,18 +102,23 @@ def test_x25519_rfc_7748_key_pairs() -> None:
 
 
 def test_ed25519_rfc_8032_and_beyond() -> None:
-    """The reference vectors, of which RFC 8032, section 7.1 took its own: sign, verify, and refuse a changed bit."""
-    with _open("asymmetric/Ed25519/sign.input") as lines:
-        for line in itertools.islice(lines, 0, 1024, 4):
-            secret, public, message, signed = (bytes.fromhex(part) for part in line.split(":")[:4])
-            signature = signed[:64]
-            assert ed25519_from_seed(secret[:32]).sign(message) == signature
-            key = parse_ed25519(public)
-            verify_ed25519(key, message, signature)
-            with pytest.raises(InvalidSignature):
-                verify_ed25519(key, message + b"\x00", signature)
-            with pytest.raises(InvalidSignature):
-                verify_ed25519(key, message, signature[:-1] + bytes([signature[-1] ^ 1]))
+    """The reference vectors, of which lines 1, 2, 3 and 1024 are RFC 8032, section 7.1: sign, verify, and refuse a
+    changed bit.
+    """
+    with _open("asymmetric/Ed25519/sign.input") as file:
+        lines = [[bytes.fromhex(part) for part in line.split(":")[:4]] for line in file]
+    assert [len(lines[at][2]) for at in (0, 1, 2, 1023)] == [0, 1, 2, 1023]
+    assert lines[0][1].hex() == "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
+    assert lines[1023][1].hex() == "278117fc144c72340f67d0f2316e8386ceffbf2b2428c9c51fef7c597f1d426e"
+    for secret, public, message, signed in [*lines[:3], *lines[3::4]]:
+        signature = signed[:64]
+        assert ed25519_from_seed(secret[:32]).sign(message) == signature
+        key = parse_ed25519(public)
+        verify_ed25519(key, message, signature)
+        with pytest.raises(InvalidSignature):
+            verify_ed25519(key, message + b"\x00", signature)
+        with pytest.raises(InvalidSignature):
+            verify_ed25519(key, message, signature[:-1] + bytes([signature[-1] ^ 1]))
 
 
 def test_hkdf_rfc_5869() -> None:
