@@ -1,7 +1,7 @@
 # A relay in a container: `docker build -t zap2 .`; docs/operations.md says how it is run.
 FROM python:3.13-slim AS build
 WORKDIR /source
-COPY pyproject.toml README.md ./
+COPY pyproject.toml README.md LICENSE ./
 COPY zap2 zap2
 RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir '.[server]'
 
