@@ -6,8 +6,11 @@ import asyncio
 import os
 from pathlib import Path
 
+import pytest
+
 from tests.relay_client import NUMBERS, Person, connected, logged_in, new_person
 from tests.relay_host import relay_host
+from zap2.ids import Uid
 from zap2.server.limits import Limits, Rate
 from zap2.wire import frames as f
 from zap2.wire.fields import CloseCode, ErrorCode
@@ -92,6 +95,27 @@ async def test_revocation_ends_every_token_and_connection_of_the_account() -> No
                 assert error.code == ErrorCode.TOKEN_UNKNOWN
                 await again.log_in(person)
             assert isinstance(await bystander.mail_to(person), f.Sent)
+
+
+async def test_a_slow_revocation_is_answered_before_its_connection_ends(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The relay looks after its connections meanwhile, and this one's token is void already."""
+    async with relay_host() as host:
+        person = await new_person(host.port, NUMBERS[0])
+        tokens = host.relay._services.tokens
+        drop_tokens = tokens.drop_tokens
+
+        async def drop_slowly(uid: Uid) -> None:
+            for session in host.relay._connections.values():
+                assert session is not None
+                session.tick()
+            await drop_tokens(uid)
+
+        monkeypatch.setattr(tokens, "drop_tokens", drop_slowly)
+        async with logged_in(host.port, person) as client:
+            await client.get(f.Done, f.RevokeTokens)
+            assert await client.closed() == CloseCode.TOKEN_EXPIRED
 
 
 async def test_a_newer_connection_replaces_the_older_one_and_gets_the_mail() -> None:

@@ -178,8 +178,10 @@ class Session:
     def tick(self) -> None:
         """Cut a connection that does not log in, or whose token is no longer good."""
         if self._state is State.AUTHENTICATED:
-            if self._is_over():
-                self.cut(CloseCode.TOKEN_EXPIRED, "the token expired or was revoked")
+            login = self._peer.login
+            # One that is being revoked has an answer to come before the end.
+            if login is not None and login.expires_at_ms <= self._services.now_ms():
+                self.cut(CloseCode.TOKEN_EXPIRED, "the token expired")
         elif self._state is not State.CLOSING:
             patience = self._services.options.patience
             allowed_s = patience.hello_s if self._state is State.AWAITING_HELLO else patience.login_s
@@ -287,8 +289,8 @@ class Session:
             self._answer(answer)
             if isinstance(answer, f.LoggedIn):
                 self._log_in()
-            elif isinstance(frame, f.RevokeTokens):
-                self.tick()
+        if isinstance(frame, f.RevokeTokens):
+            self.cut(CloseCode.TOKEN_EXPIRED, "the tokens were revoked")
 
     def _log_in(self) -> None:
         login = self._peer.login
