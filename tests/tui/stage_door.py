@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, field
 
 from tests.tui.stage import RELAY, StageClient
@@ -26,6 +27,11 @@ class StageSignup:
     """The registration PIN of the account that has the number; empty where nobody has it."""
     refusals: dict[str, Zap2Error] = field(default_factory=dict)
     calls: list[tuple[object, ...]] = field(default_factory=list)
+    answers: asyncio.Event = field(default_factory=asyncio.Event)
+    """While it is clear, the relay does not answer."""
+
+    def __post_init__(self) -> None:
+        self.answers.set()
 
     def _enter(self, method: str, *arguments: object) -> None:
         self.calls.append((method, *arguments))
@@ -35,6 +41,7 @@ class StageSignup:
     async def connect(self, address: str) -> RelayView:
         """Reach the relay."""
         self._enter("connect", address)
+        await self.answers.wait()
         fingerprint = "mfrggzdfmztwq2lknnwg23tpobyxe43u"
         return RelayView(RELAY, fingerprint, self.is_pinned, self.is_encrypted, self.registration, "log")
 

@@ -131,6 +131,27 @@ SCENES: Final = (
         is_dialog=True,
     ),
     Scene(
+        "wizard-invite", (_press("enter", then="Your invite"), _write("abcd")), door="invite", is_dialog=True
+    ),
+    Scene(
+        "wizard-pin",
+        (
+            _press("enter", then="Your phone number"),
+            _write("+4915123456789"),
+            _press("enter", then="Your name"),
+            _write("Bo"),
+            _press("enter", then="A passphrase"),
+            _write("four random words here"),
+            _press("enter", then="good"),
+            _write("four random words here"),
+            _press("enter", then="Registration PIN"),
+            _write("1234"),
+            _press("enter", then="! This is not"),
+        ),
+        door="taken",
+        is_dialog=True,
+    ),
+    Scene(
         "wizard-passphrase",
         (
             _press("enter", then="Your phone number"),
@@ -148,12 +169,19 @@ SCENES: Final = (
 )
 
 
+_FIRST_RUNS: Final[dict[str, Callable[[StageClient], StageSignup]]] = {
+    "new": StageSignup,
+    "invite": lambda client: StageSignup(client, registration="invite"),
+    "taken": lambda client: StageSignup(client, asks_code=False, pin="4711"),
+}
+
+
 def _app(scene: Scene) -> Zap2App:
     if scene.door == "locked":
         return app_for(StageClient(), entrance=StageEntrance(StageClient()))
-    if scene.door == "new":
+    if scene.door in _FIRST_RUNS:
         client = StageClient()
-        entrance = StageEntrance(client, exists=False, first_run=StageSignup(client))
+        entrance = StageEntrance(client, exists=False, first_run=_FIRST_RUNS[scene.door](client))
         return app_for(client, entrance=entrance, default_relay=RELAY)
     client = StageClient() if scene.door == "empty" else furnished()[0]
     return app_for(client, hosting=RELAY)

@@ -23,7 +23,7 @@ from zap2.tui.keys import bind, know_alt_enter
 from zap2.tui.palette import Commands
 from zap2.tui.screens.chat import NARROW_CELLS, ChatScreen
 from zap2.tui.screens.help import HelpScreen
-from zap2.tui.screens.unlock import Entered, UnlockScreen
+from zap2.tui.screens.unlock import Entered, Unfinished, UnlockScreen
 from zap2.tui.screens.wizard import WizardScreen
 from zap2.tui.words import error_words
 from zap2.tui.work import Failed, Happened, unexpected
@@ -113,6 +113,13 @@ class Zap2App(App[None]):
     def _entered(self, message: Entered) -> None:
         self.client = message.client
         self._enter(message.client)
+
+    @on(Unfinished)
+    async def _unfinished(self, message: Unfinished) -> None:
+        error = message.error
+        await self.switch_screen(
+            WizardScreen(self._entrance, error.relay, self._clock, unfinished=str(error))
+        )
 
     def _enter(self, client: Client) -> None:
         self.run_worker(self._consume(client), group="events", exclusive=True, exit_on_error=False)

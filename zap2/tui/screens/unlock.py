@@ -13,6 +13,7 @@ from textual.screen import Screen
 from textual.widgets import Button, Input, Static
 
 from zap2.client.api import Client, Entrance
+from zap2.errors import SignupUnfinished
 from zap2.tui.keys import bind
 from zap2.tui.words import error_words
 from zap2.tui.work import Failed, ask
@@ -24,6 +25,14 @@ class Entered(Message):
     def __init__(self, client: Client) -> None:
         super().__init__()
         self.client = client
+
+
+class Unfinished(Message):
+    """There is a vault and no account: the first run has to go on."""
+
+    def __init__(self, error: SignupUnfinished) -> None:
+        super().__init__()
+        self.error = error
 
 
 class UnlockScreen(Screen[None]):
@@ -72,6 +81,9 @@ class UnlockScreen(Screen[None]):
     @on(Failed)
     def _failed(self, message: Failed) -> None:
         message.stop()
+        if isinstance(message.error, SignupUnfinished):
+            self.post_message(Unfinished(message.error))
+            return
         self._busy(False)
         self._say(f"! {error_words(message.error)}")
         field = self.query_one("#passphrase", Input)

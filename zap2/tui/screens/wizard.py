@@ -1,7 +1,11 @@
-"""The first run: relay, phone number, code, name, passphrase. A step that fails loses nothing that was typed."""
+"""The first run: relay, invite, phone number, code, name, passphrase, PIN; of these, what the relay asks for.
+
+A step that fails loses nothing that was typed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 from textual import on
@@ -9,13 +13,15 @@ from textual.app import ComposeResult
 from textual.binding import BindingType
 from textual.containers import Horizontal, VerticalScroll
 from textual.message import Message
-from textual.screen import Screen
 from textual.widgets import Button, Input, Static
 
+from zap2.client.admission import check_invite, check_pin
 from zap2.client.api import Entrance, RelayView, VerificationView
+from zap2.errors import UsageError
 from zap2.tui.clock import Clock
 from zap2.tui.keys import bind
 from zap2.tui.passphrase import Strength, strength, strength_words
+from zap2.tui.screens.stepping import SteppedScreen
 from zap2.tui.screens.unlock import Entered
 from zap2.tui.screens.wizard_steps import (
     CODE_DIGITS,
@@ -26,20 +32,22 @@ from zap2.tui.screens.wizard_steps import (
     Step,
     code_words,
     relay_words,
+    route,
     which_relay_words,
 )
 from zap2.tui.words import countdown, error_words
 from zap2.tui.work import Failed, ask
+from zap2.wire.fields import ErrorCode
 
 
-class WizardScreen(Screen[None]):
+class WizardScreen(SteppedScreen):
     """Leads through the steps of signing up; answers stay in their fields when one goes back."""
 
     CSS_PATH = "entrance.tcss"
     EXPLANATION = (
         "First run",
-        "Five short steps make a profile: Enter goes on, Esc or Back goes back, and what you typed stays. Nothing "
-        "is written to this computer and no account exists before the last step.",
+        "A few short steps make a profile: Enter goes on, Esc or Back goes back, and what you typed stays. Nothing "
+        "is written to this computer and no account exists before you have chosen a passphrase.",
     )
     BINDINGS: ClassVar[list[BindingType]] = [
         bind("escape", "back", "Back", "wizard.back"),
@@ -71,20 +79,24 @@ class WizardScreen(Screen[None]):
             super().__init__()
             self.code = code
 
-    def __init__(self, entrance: Entrance, default_relay: str | None, clock: Clock) -> None:
+    def __init__(
+        self, entrance: Entrance, default_relay: str | None, clock: Clock, *, unfinished: str = ""
+    ) -> None:
         super().__init__()
         self._entrance = entrance
         self._signup = entrance.signup()
         self._default_relay = default_relay or ""
         self._clock = clock
+        self._unfinished = unfinished
         self._step = STEPS[0]
         self._connected_to: str | None = None
+        self._relay: RelayView | None = None
         self._asked_number: str | None = None
         self._verification: VerificationView | None = None
         self._right_code: str | None = None
         self._resend_at_s = 0.0
         self._expires_at_s = 0.0
-        self._busy = False
+        self._is_pin_needed = False
         self._weak_passphrase: str | None = None
 
     def compose(self) -> ComposeResult:
@@ -92,6 +104,7 @@ class WizardScreen(Screen[None]):
         with VerticalScroll(classes="card", can_focus=False):
             yield Static("", id="wizard-title", classes="card-title", markup=False)
             yield Static("", id="wizard-progress", classes="note", markup=False)
+            yield Static("", id="relay-card", markup=False)
             for step in STEPS:
                 yield Step(step)
             with Horizontal(classes="card-buttons"):
@@ -102,7 +115,7 @@ class WizardScreen(Screen[None]):
     def on_mount(self) -> None:
         """Begin with the relay."""
         self.query_one("#relay-field", Input).value = self._default_relay
-        words = which_relay_words(is_offered=bool(self._default_relay))
+        words = which_relay_words(is_offered=bool(self._default_relay), unfinished=self._unfinished)
         self.query_one("#relay-words", Static).update(words)
         self._show_strength("")
         self.set_interval(1.0, self._show_resend)
@@ -110,33 +123,47 @@ class WizardScreen(Screen[None]):
 
     # Moving
 
-    def _go(self, step: str) -> None:
+    @property
+    def _route(self) -> tuple[str, ...]:
+        return route(self._relay, self._verification, is_pin_needed=self._is_pin_needed)
+
+    def _go(self, step: str, error: str = "") -> None:
+        """Show a step."""
+        steps = self._route
         self._step = step
         for page in self.query(Step):
             page.display = page.step == step
-        number = STEPS.index(step) + 1
+        number = steps.index(step) + 1
+        self.query_one("#relay-card").display = number == 2
         self.query_one("#wizard-title", Static).update(TITLES[step])
-        dots = "●" * number + "○" * (len(STEPS) - number)
+        dots = "●" * number + "○" * (len(steps) - number)
         profile = f" · profile '{self._entrance.profile}'"
-        self.query_one("#wizard-progress", Static).update(f"{dots}  step {number} of {len(STEPS)}{profile}")
+        self.query_one("#wizard-progress", Static).update(f"{dots}  step {number} of {len(steps)}{profile}")
         self.query_one("#back", Button).label = "Quit" if number == 1 else "Back"
-        self.query_one("#next", Button).label = "Create" if number == len(STEPS) else "Next"
-        self._say(step, "")
+        self.query_one("#next", Button).label = "Create" if number == len(steps) else "Next"
+        self._say(step, error)
         self._show_resend()
-        self.query_one(FIRST_FIELD[step], Input).focus()
+        self.query_one("#next").disabled = False
+        self.move()
 
-    @property
-    def _needs_code(self) -> bool:
-        return self._verification is None or self._verification.is_needed
+    def first_field(self) -> Input:
+        """Give the field in which the present step begins."""
+        return self.query_one(FIRST_FIELD[self._step], Input)
+
+    def enter(self) -> bool:
+        """Go on to the next field or step. Says whether that was possible."""
+        again, field, step = self.query_one("#again-field", Input), self.focused, self._step
+        if field is not None and field.id == "passphrase-field" and not again.value:
+            self.set_focus(again)
+            return True
+        self._next()
+        return self._busy or self._step != step
 
     def action_back(self) -> None:
         """Go one step back; answers stay."""
-        if self._busy:
-            return
-        index = STEPS.index(self._step)
-        if index > 0:
-            before = STEPS[index - 1]
-            self._go("phone" if before == "code" and not self._needs_code else before)
+        steps = self._route
+        if not self.is_waiting and self._step != steps[0]:
+            self._go(steps[steps.index(self._step) - 1])
 
     @on(Button.Pressed, "#back")
     async def _back(self) -> None:
@@ -145,18 +172,15 @@ class WizardScreen(Screen[None]):
         else:
             self.action_back()
 
-    @on(Input.Submitted)
-    def _submitted(self, event: Input.Submitted) -> None:
-        again = self.query_one("#again-field", Input)
-        if event.input.id == "passphrase-field" and not again.value:
-            again.focus()
-        else:
-            self._next()
-
     @on(Button.Pressed, "#next")
     def _next(self) -> None:
-        if not self._busy:
+        if not self.is_waiting:
             getattr(self, f"_leave_{self._step}")()
+
+    def _go_on(self) -> None:
+        """Go to the step after this one."""
+        steps = self._route
+        self._go(steps[steps.index(self._step) + 1])
 
     # Leaving each step
 
@@ -165,7 +189,7 @@ class WizardScreen(Screen[None]):
         if not address:
             self._say("relay", "! Write the relay's address; its host knows it.")
         elif address == self._connected_to:
-            self._go("phone")
+            self._go_on()
         else:
             self._start("Reaching the relay…")
 
@@ -176,13 +200,26 @@ class WizardScreen(Screen[None]):
 
     @on(Connected)
     def _connected(self, message: Connected) -> None:
-        self._stop()
-        self._connected_to = message.address
+        if message.relay.registration == "closed":
+            self._refuse("! This relay takes no new accounts. Ask its host, or use another relay.")
+            return
+        self._connected_to, self._relay = message.address, message.relay
         self._asked_number = self._verification = self._right_code = None
+        self._is_pin_needed = False
         card = self.query_one("#relay-card", Static)
         card.update(relay_words(message.relay))
         card.set_class(not (message.relay.is_pinned and message.relay.is_encrypted), "-warn")
-        self._go("phone")
+        self._go_on()
+
+    def _leave_invite(self) -> None:
+        if not self._value("invite"):
+            self._say("invite", "! Write the invite that the relay's host gave you.")
+        elif self._takes("invite", check_invite):
+            self._go_on()
+
+    @property
+    def _invite(self) -> str | None:
+        return self._value("invite") if "invite" in self._route else None
 
     def _leave_phone(self) -> None:
         number = self._value("phone")
@@ -191,12 +228,12 @@ class WizardScreen(Screen[None]):
                 "phone", "! Write your phone number with its country code, for example +49 1512 3456789."
             )
         elif number == self._asked_number and self._is_code_alive():
-            self._go("code" if self._needs_code else "name")
+            self._go_on()
         else:
             self._request_code(number)
 
     def _is_code_alive(self) -> bool:
-        return not self._needs_code or self._clock.monotonic_s() < self._expires_at_s
+        return "code" not in self._route or self._clock.monotonic_s() < self._expires_at_s
 
     def _request_code(self, number: str) -> None:
         self._start("Asking the relay…")
@@ -204,14 +241,14 @@ class WizardScreen(Screen[None]):
         def sent(verification: VerificationView) -> Message:
             return self.CodeSent(number, verification)
 
-        ask(self, self._signup.request_code(number), sent)
+        ask(self, self._signup.request_code(number, invite=self._invite), sent)
 
     @on(CodeSent)
     def _code_sent(self, message: CodeSent) -> None:
-        self._stop()
         verification = message.verification
         if message.asked != self._asked_number:
             self.query_one("#code-field", Input).value = ""
+            self._is_pin_needed = False
         self._asked_number, self._verification, self._right_code = message.asked, verification, None
         now_s = self._clock.monotonic_s()
         self._resend_at_s = now_s + verification.resend_after_s
@@ -237,7 +274,7 @@ class WizardScreen(Screen[None]):
         if not code:
             self._say("code", "! Write the code.")
         elif code == self._right_code:
-            self._go("name")
+            self._go_on()
         elif not (len(code) == CODE_DIGITS and code.isascii() and code.isdigit()):
             self._say("code", f"! The code has {CODE_DIGITS} digits.")
         else:
@@ -250,9 +287,8 @@ class WizardScreen(Screen[None]):
 
     @on(CodeRight)
     def _code_right(self, message: CodeRight) -> None:
-        self._stop()
         self._right_code = message.code
-        self._go("name")
+        self._go_on()
 
     def _leave_name(self) -> None:
         name = self._value("name")
@@ -261,7 +297,7 @@ class WizardScreen(Screen[None]):
         elif len(name) > NAME_CHARS:
             self._say("name", f"! It has {len(name)} characters; a name has {NAME_CHARS} at most.")
         else:
-            self._go("passphrase")
+            self._go_on()
 
     def _leave_passphrase(self) -> None:
         passphrase = self.query_one("#passphrase-field", Input).value
@@ -272,22 +308,56 @@ class WizardScreen(Screen[None]):
             self._say(
                 "passphrase", "! The two are not the same." if again.value else "! Write it a second time."
             )
-            again.focus()
+            self.set_focus(again)
         elif strength(passphrase) is Strength.WEAK and passphrase != self._weak_passphrase:
             self._weak_passphrase = passphrase
             self._say("passphrase", "! It is weak. Enter once more takes it all the same.")
+        elif self._is_pin_needed:
+            self._go_on()
         else:
-            self._start("Making your keys and signing up…")
-            ask(self, self._signup.create(self._value("name"), passphrase), Entered)
+            self._create()
+
+    def _leave_pin(self) -> None:
+        if not self._value("pin"):
+            self._say("pin", "! Write the PIN.")
+        elif self._takes("pin", check_pin):
+            self._create()
+
+    def _create(self) -> None:
+        passphrase = self.query_one("#passphrase-field", Input).value
+        pin = self._value("pin") if self._is_pin_needed else None
+        self._start("Making your keys and signing up…")
+        request = self._signup.create(self._value("name"), passphrase, invite=self._invite, pin=pin)
+        ask(self, request, Entered)
 
     # Words
 
     @on(Failed)
     def _failed(self, message: Failed) -> None:
         message.stop()
-        self._stop()
-        self._say(self._step, f"! {error_words(message.error)}")
-        self.query_one(FIRST_FIELD[self._step], Input).focus()
+        code, words = message.error.code, f"! {error_words(message.error)}"
+        if code == ErrorCode.PIN_NEEDED and not self._is_pin_needed:
+            self._is_pin_needed = True
+            self._go("pin")
+        elif code == ErrorCode.INVITE_NEEDED and "invite" in self._route:
+            self._go("invite", words)
+        else:
+            self._refuse(words)
+
+    def _refuse(self, words: str) -> None:
+        """Stay, and say why."""
+        self.query_one("#next").disabled = False
+        self._say(self._step, words)
+        self.stay()
+
+    def _takes(self, step: str, check: Callable[[str], str]) -> bool:
+        """Say whether an answer passes a check; the reason stands at the field where it does not."""
+        try:
+            check(self._value(step))
+        except UsageError as error:
+            self._say(step, f"! {error_words(error)}")
+            return False
+        return True
 
     @on(Input.Changed, "#passphrase-field")
     def _typed(self, event: Input.Changed) -> None:
@@ -300,16 +370,15 @@ class WizardScreen(Screen[None]):
         return self.query_one(f"#{step}-field", Input).value.strip()
 
     def _start(self, words: str) -> None:
-        self._busy = True
+        self.wait()
         self.query_one("#next").disabled = True
         self._say(self._step, words)
 
-    def _stop(self) -> None:
-        self._busy = False
-        self.query_one("#next").disabled = False
-
     def _say(self, step: str, words: str) -> None:
-        self.query_one(f"#{step}-error", Static).update(words)
+        line = self.query_one(f"#{step}-error", Static)
+        line.update(words)
+        if words:
+            self.call_after_refresh(line.scroll_visible, animate=False)
 
     async def on_unmount(self) -> None:
         """Give up what was not created; what was created lives on in its client."""

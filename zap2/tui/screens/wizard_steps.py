@@ -8,22 +8,46 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.widgets import Button, Input, Static
 
-from zap2.client.api import RelayView
+from zap2.client.api import RelayView, VerificationView
 
-STEPS: Final = ("relay", "phone", "code", "name", "passphrase")
+STEPS: Final = ("relay", "invite", "phone", "code", "name", "passphrase", "pin")
+"""All that there can be; `route` says which ones there are."""
 
 TITLES: Final = {
     "relay": "Which relay?",
+    "invite": "Your invite",
     "phone": "Your phone number",
     "code": "The six-digit code",
     "name": "Your name",
     "passphrase": "A passphrase",
+    "pin": "The registration PIN of your number",
 }
 
 CODE_DIGITS: Final = 6
 NAME_CHARS: Final = 64
 
 FIRST_FIELD: Final = {step: f"#{step}-field" for step in STEPS}
+
+
+def route(
+    relay: RelayView | None, verification: VerificationView | None, *, is_pin_needed: bool
+) -> tuple[str, ...]:
+    """Give the steps of a first run, as far as they are known by now.
+
+    Args:
+        relay: what answered; None before one did.
+        verification: what it said about the number; None before it did.
+        is_pin_needed: another account has the number.
+    """
+    asks_code = relay is None or relay.verification != "none"
+    if verification is not None:
+        asks_code = verification.is_needed
+    left_out = {
+        "invite": relay is None or relay.registration != "invite",
+        "code": not asks_code,
+        "pin": not is_pin_needed,
+    }
+    return tuple(step for step in STEPS if not left_out.get(step, False))
 
 
 class Step(Vertical):
@@ -43,8 +67,16 @@ class Step(Vertical):
                     placeholder="for example zap2://fingerprint@host:port", id="relay-field", compact=True
                 )
                 yield _error(self.step)
+            case "invite":
+                yield _text(
+                    "This relay takes new people by invite only. Its host makes invites and gives you one; each "
+                    "is good for one account."
+                )
+                yield _label("Invite")
+                yield Input(placeholder="for example abcd-efgh-ijkl-mnop", id="invite-field", compact=True)
+                yield _error(self.step)
+                yield _text("Capitals, blanks and hyphens in it do not matter.", "note")
             case "phone":
-                yield Static("", id="relay-card", markup=False)
                 yield _label("Phone number, with country code")
                 yield Input(placeholder="for example +49 1512 3456789", id="phone-field", compact=True)
                 yield _error(self.step)
@@ -62,7 +94,7 @@ class Step(Vertical):
                 yield _label("Name")
                 yield Input(placeholder="for example Ada", id="name-field", compact=True)
                 yield _error(self.step)
-            case _:
+            case "passphrase":
                 yield _text(
                     "It encrypts everything on this computer. Nobody can reset it: if you forget it, your "
                     "messages are gone."
@@ -73,6 +105,18 @@ class Step(Vertical):
                 yield _label("The same once more")
                 yield Input(password=True, id="again-field", compact=True)
                 yield _error(self.step)
+            case _:
+                yield _text(
+                    "Your number belongs to another account at this relay, with a registration PIN. If that account "
+                    "is yours, write its PIN: the number then moves to this new profile. Messages do not move along, "
+                    "and your contacts see a new safety number."
+                )
+                yield _label("Registration PIN")
+                yield Input(password=True, id="pin-field", compact=True)
+                yield _error(self.step)
+                yield _text(
+                    "It is not the code, and not your passphrase. Without it, take another number.", "note"
+                )
 
 
 def _text(words: str, kind: str = "card-text") -> Static:
@@ -87,8 +131,18 @@ def _label(words: str) -> Static:
     return Static(words, classes="field-label", markup=False)
 
 
-def which_relay_words(*, is_offered: bool) -> str:
-    """Say what a relay is for, and which address to write; `is_offered` when the field holds one already."""
+def which_relay_words(*, is_offered: bool, unfinished: str = "") -> str:
+    """Say what a relay is for, and which address to write.
+
+    Args:
+        is_offered: the field holds one already.
+        unfinished: why an earlier signup of this profile did not come to its end; empty where there was none.
+    """
+    if unfinished:
+        return (
+            f"{unfinished}\n\nGo through the steps once more, and write the passphrase that you chose then: nothing is "
+            "lost."
+        )
     where = (
         "Enter takes the one below."
         if is_offered
@@ -112,9 +166,7 @@ def relay_words(relay: RelayView) -> str:
         if relay.is_encrypted
         else "! The connection itself is not encrypted. Messages still are; who writes to whom can be seen."
     )
-    closed = "! This relay takes nobody new by itself." if relay.registration == "closed" else ""
-    lines = (f"Key  {groups}", sure, secret, closed)
-    return "\n".join(line for line in lines if line)
+    return f"Key  {groups}\n{sure}\n{secret}"
 
 
 def code_words(number: str, method: str) -> str:
