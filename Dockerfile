@@ -7,7 +7,8 @@ RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir '.[server]'
 
 FROM python:3.13-slim
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 PYTHONUNBUFFERED=1
-RUN mkdir -m 0700 /data && chown 10001:10001 /data
+# What a relay keeps; and the keys of relays that share a store (--keys).
+RUN mkdir -m 0700 /data /keys && chown 10001:10001 /data /keys
 COPY --from=build /venv /venv
 USER 10001:10001
 VOLUME /data

@@ -17,8 +17,11 @@ import sys
 from pathlib import Path
 from zap2.server.options import RelayOptions
 from zap2.server.serve import run
-port, data, verify, store, tokens = sys.argv[1:]
-options = RelayOptions(port=int(port), data_dir=Path(data), verify=verify, store=store, tokens=tokens)
+port, data, verify, store, tokens, *keys = sys.argv[1:]
+shared = Path(keys[0]) if keys else None
+options = RelayOptions(
+    port=int(port), data_dir=Path(data), keys_dir=shared, verify=verify, store=store, tokens=tokens
+)
 raise SystemExit(run(options))
 """
 
@@ -61,7 +64,12 @@ class RelayProcess:
 
 @asynccontextmanager
 async def relay_process(
-    data_dir: Path, verify: str = "none", port: int = 0, store: str = "sqlite", tokens: str = "store"
+    data_dir: Path,
+    verify: str = "none",
+    port: int = 0,
+    store: str = "sqlite",
+    tokens: str = "store",
+    keys_dir: Path | None = None,
 ) -> AsyncIterator[RelayProcess]:
     """Run a relay on a free port; kill it in the end if the test has not."""
     process = await asyncio.create_subprocess_exec(
@@ -73,6 +81,7 @@ async def relay_process(
         verify,
         store,
         tokens,
+        *([str(keys_dir)] if keys_dir is not None else []),
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
     )

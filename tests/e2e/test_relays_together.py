@@ -12,7 +12,7 @@ from websockets.exceptions import ConnectionClosed
 
 from tests.kit.engines import empty_database, new_database, redis_url, start_postgres, start_redis
 from tests.relay_client import NUMBERS, FrameClient, Person, connected, logged_in, new_person
-from tests.relay_cluster import relay_cluster, share_keys
+from tests.relay_cluster import relay_cluster
 from tests.relay_process import relay_process
 from zap2.errors import UsageError
 from zap2.server.limits import Limits, Rate
@@ -170,10 +170,10 @@ async def test_postgresql_may_restart_and_nothing_acknowledged_is_lost(tmp_path:
 async def test_one_relay_is_killed_in_mid_traffic_and_nothing_acknowledged_is_lost(tmp_path: Path) -> None:
     """Its clients go on at the other one, with what they had no answer for; a token of the dead relay is good there."""
     store, tokens = empty_database(), redis_url()
-    folders = share_keys(tmp_path, 2)
+    keys_dir = tmp_path / "keys"
     async with (
-        relay_process(folders[0], store=store, tokens=tokens) as dying,
-        relay_process(folders[1], store=store, tokens=tokens) as staying,
+        relay_process(tmp_path / "dying", store=store, tokens=tokens, keys_dir=keys_dir) as dying,
+        relay_process(tmp_path / "staying", store=store, tokens=tokens, keys_dir=keys_dir) as staying,
     ):
         alice, bob = await new_person(dying.port, NUMBERS[0]), await new_person(dying.port, NUMBERS[1])
         names = [os.urandom(16) for _ in range(80)]

@@ -32,6 +32,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="where the relay's key and mailboxes are kept (default: zap2/relay in the user's data folder)",
     )
     parser.add_argument(
+        "--keys",
+        metavar="DIR",
+        type=reading.folder,
+        help="a folder for the relay's two keys, which relays that share a store have in common: with the same keys"
+        " they are one relay with one address; made at the first start (default: in the folder of --data)",
+    )
+    parser.add_argument(
         "--store",
         metavar="URL",
         default=os.environ.get("ZAP2_STORE", "sqlite"),
@@ -80,6 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
             host=arguments.host,
             port=arguments.port,
             data_dir=arguments.data or relay_data_dir(),
+            keys_dir=arguments.keys,
             store=arguments.store,
             tokens=arguments.tokens,
             verify=arguments.verify,

@@ -75,6 +75,11 @@ def check(options: RelayOptions) -> None:
             "--tokens names nothing that this version can use.",
             "It takes store (the default: where --store keeps all else), memory or redis://host:port/0.",
         )
+    if options.keys_dir is not None and not options.shares_store:
+        raise UsageError(
+            "--keys is for relays that share a store.",
+            "Give --store postgresql://… too; a relay alone has its keys in the folder of --data.",
+        )
     _load(options)
 
 
@@ -85,12 +90,11 @@ async def open_backends(
     now_ms: Callable[[], int],
     rng: RandomBytes,
 ) -> Backends:
-    """Open what the options name.
+    """Open what the options name, after `check`.
 
     Raises:
         UsageError: it cannot be reached or used.
     """
-    check(options)
     link = await _open_redis(options, keys)
     closers: list[Callable[[], Awaitable[None]]] = [link.close] if link is not None else []
     try:

@@ -1,7 +1,7 @@
 """The relay's two secrets: the Ed25519 key that its address pins, and the key of its keyed hashes.
 
-Both live in the data folder, mode 0600. Losing the first one makes every address that was handed out void; losing
-the second one makes every registered number unknown.
+Both live in the data folder, or in a folder that several relays share, mode 0600. Losing the first one makes every
+address that was handed out void; losing the second one makes every registered number unknown.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from filelock import FileLock, Timeout
 
 from zap2.errors import UsageError
 from zap2.ids import EnvelopeId, RandomBytes, Uid
@@ -23,6 +24,9 @@ from zap2.wire.statements import relay_fingerprint
 _KEY_SIZE_B: Final = 32
 IDENTITY_FILE: Final = "relay.key"
 HASHING_FILE: Final = "hashing.key"
+_FILES: Final = (IDENTITY_FILE, HASHING_FILE)
+_LOCK_FILE: Final = "lock"
+_LOCK_PATIENCE_S: Final = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +84,47 @@ def make_keys(seed: bytes, hashing_key: bytes) -> RelayKeys:
     return RelayKeys(private.public_key().public_bytes_raw(), private.sign, hashing_key)
 
 
-def load_keys(data_dir: Path | None, rng: RandomBytes) -> RelayKeys:
+def load_keys(data_dir: Path | None, rng: RandomBytes, keys_dir: Path | None = None) -> RelayKeys:
     """Read the keys of a data folder (None: of none), and make those that are not there yet.
+
+    Args:
+        data_dir: the data folder, which is this relay's alone.
+        rng: the source of randomness.
+        keys_dir: a folder for the keys instead, which several relays may share; the first of them makes the keys.
 
     Raises:
         UsageError: a key file cannot be read, written, or is not one.
     """
+    if keys_dir is not None:
+        return _load_shared(keys_dir, data_dir, rng)
     if data_dir is None:
         return make_keys(rng(_KEY_SIZE_B), rng(_KEY_SIZE_B))
-    return make_keys(
-        _load_or_make(data_dir / IDENTITY_FILE, rng), _load_or_make(data_dir / HASHING_FILE, rng)
-    )
+    return _load_from(data_dir, rng)
+
+
+def _load_shared(keys_dir: Path, data_dir: Path | None, rng: RandomBytes) -> RelayKeys:
+    if all((keys_dir / name).exists() for name in _FILES):
+        return _load_from(keys_dir, rng)  # The folder may be one that nobody can write.
+    if data_dir is not None and any((data_dir / name).exists() for name in _FILES):
+        raise UsageError(
+            f"This relay has keys in {data_dir} already, and there are none in {keys_dir}.",
+            f"Move {' and '.join(_FILES)} there, so that its address stays the same.",
+        )
+    try:
+        keys_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with FileLock(keys_dir / _LOCK_FILE, timeout=_LOCK_PATIENCE_S, mode=0o600):
+            return _load_from(keys_dir, rng)
+    except Timeout:
+        raise UsageError(f"Another relay is making keys in {keys_dir}, and does not end.") from None
+    except OSError as error:
+        raise UsageError(
+            f"The folder {keys_dir} of --keys cannot be used: {error.strerror}.",
+            "The relay's user has to be able to read it, and at the very first start to write it.",
+        ) from error
+
+
+def _load_from(folder: Path, rng: RandomBytes) -> RelayKeys:
+    return make_keys(*(_load_or_make(folder / name, rng) for name in _FILES))
 
 
 def _load_or_make(path: Path, rng: RandomBytes) -> bytes:

@@ -21,6 +21,7 @@ class RelayOptions:
         host: the address to listen on.
         port: the port to listen on; 0 takes a free one (`Relay.port` tells which).
         data_dir: where the key and the database live; None keeps everything in memory and leaves nothing behind.
+        keys_dir: where the keys live instead, for relays that share a store and are one relay to their users.
         store: what keeps accounts and mail: `sqlite`, in the data folder, or a `postgresql://` URL of a database,
             which several relays may share.
         tokens: what keeps connection tokens: `store`, `memory`, or a `redis://` URL, through which relays that share a
@@ -47,6 +48,7 @@ class RelayOptions:
     host: str = "127.0.0.1"
     port: int = 8765
     data_dir: Path | None = None
+    keys_dir: Path | None = None
     store: str = field(default="sqlite", repr=False)
     tokens: str = field(default="store", repr=False)
     verify: Literal["log", "webhook", "smtp", "none"] = "log"

@@ -19,7 +19,7 @@ from zap2.errors import UsageError
 from zap2.ids import RandomBytes
 from zap2.server import datadir
 from zap2.server.admin_socket import AdminSocket
-from zap2.server.backends import Backends, open_backends
+from zap2.server.backends import Backends, check, open_backends
 from zap2.server.code_delivery import CodeDelivery, LogDelivery
 from zap2.server.door import TlsDoor
 from zap2.server.keys import load_keys
@@ -31,6 +31,7 @@ from zap2.server.session import Session
 from zap2.server.store.commits import StoreFailed
 from zap2.server.tls import Certificate
 from zap2.server.transport import WebSocketConnection
+from zap2.server.turns import Turns
 from zap2.server.webhook import WebhookDelivery
 from zap2.wire.fields import CloseCode
 from zap2.wire.frames import Draining
@@ -243,7 +244,8 @@ class Relay:
 
     async def _open(self) -> None:
         options = self._options
-        keys = load_keys(options.data_dir, self._rng)
+        check(options)
+        keys = load_keys(options.data_dir, self._rng, options.keys_dir)
         limiter = Limiter(options.limits)
         backends = self._backends = await open_backends(options, keys, limiter, self._now_ms, self._rng)
         self._services = Services(
@@ -262,6 +264,7 @@ class Relay:
 
     async def _bind(self) -> asyncio.Server:
         """Take the port; connections come once the server starts serving."""
+        self._turns = Turns()
         options = self._options
         try:
             self._server = server = await asyncio.get_running_loop().create_server(
@@ -285,7 +288,12 @@ class Relay:
     def _make_connection(self) -> asyncio.Protocol:
         options = self._options
         connection = WebSocketConnection(
-            self._admit, self._open_session, self._gone, options.patience, options.trust_forwarded
+            self._admit,
+            self._open_session,
+            self._gone,
+            options.patience,
+            options.trust_forwarded,
+            self._turns,
         )
         if self._certificate is None:
             return connection

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
 from zap2.errors import UsageError
+from zap2.server.keys import HASHING_FILE, IDENTITY_FILE, load_keys
 from zap2.server.options import RelayOptions
 from zap2.server.relay import Relay
 from zap2.server.serve import invitation, public_address
@@ -132,3 +134,53 @@ def test_the_address_to_hand_out(options: RelayOptions, address: str) -> None:
     assert words.splitlines()[0] == address
     assert "zap2 chat --relay" in words
     assert ("TLS proxy" in words) == (not options.has_tls and "domain" in address)
+
+
+# ------------------------------------------------------------------------------------------------ shared keys
+
+
+def test_relays_that_start_together_on_an_empty_folder_get_the_same_keys(tmp_path: Path) -> None:
+    """As two containers do at their very first start."""
+    keys_dir = tmp_path / "keys"
+    with ThreadPoolExecutor(8) as threads:
+        names = list(threads.map(lambda n: load_keys(tmp_path / str(n), os.urandom, keys_dir).name, range(8)))
+    assert len(set(names)) == 1
+    assert keys_dir.stat().st_mode & 0o777 == 0o700
+    for file in (IDENTITY_FILE, HASHING_FILE):
+        assert (keys_dir / file).stat().st_mode & 0o777 == 0o600
+
+
+def test_keys_in_a_folder_that_nobody_can_write_are_read(tmp_path: Path) -> None:
+    """A secret that was mounted."""
+    name = load_keys(None, os.urandom, tmp_path).name
+    (tmp_path / "lock").unlink()
+    tmp_path.chmod(0o500)
+    try:
+        assert load_keys(None, os.urandom, tmp_path).name == name
+        assert not (tmp_path / "lock").exists()
+    finally:
+        tmp_path.chmod(0o700)
+
+
+def test_a_relay_with_keys_of_its_own_does_not_quietly_get_others(tmp_path: Path) -> None:
+    data, keys_dir = tmp_path / "data", tmp_path / "keys"
+    data.mkdir()
+    name = load_keys(data, os.urandom).name
+    with pytest.raises(UsageError, match="has keys in") as caught:
+        load_keys(data, os.urandom, keys_dir)
+    assert "Move relay.key and hashing.key there" in caught.value.hint
+    assert not keys_dir.exists()
+    data.rename(keys_dir)
+    assert load_keys(data, os.urandom, keys_dir).name == name
+
+
+def test_a_folder_for_keys_that_cannot_be_made(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be used"):
+        load_keys(None, os.urandom, tmp_path / "file" / "keys")
+
+
+async def test_shared_keys_need_a_shared_store_and_nothing_is_made_without(tmp_path: Path) -> None:
+    error = await _start(data_dir=tmp_path / "data", keys_dir=tmp_path / "keys")
+    assert "--store" in error.hint
+    assert not (tmp_path / "keys").exists()
