@@ -13,6 +13,7 @@ from contextlib import suppress
 from functools import cache
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from msgspec import structs
 
 from tests.crypto_world import NOW_S, as_valid_peer, confirmed, new_person, pq_of, set_up, state_of
 from tests.fuzz.decoders import Target, bob
@@ -223,7 +224,7 @@ def _check_peer_frame(data: bytes) -> None:
     rng, before = random.Random(1).randbytes, at_bob.encode()
     step = RATCHET.send(state_of(at_alice), rng=rng, pq_epoch=pq_of(at_alice).epoch - 1)
     nonce, transcript_hash = rng(NONCE_B), at_alice._state.origin.transcript_hash
-    header = step.header._replace(pq_epoch=step.header.pq_epoch ^ recipe.number())
+    header = structs.replace(step.header, pq_epoch=step.header.pq_epoch ^ recipe.number())
     sealed = seal_header(AESGCM(step.header_key), nonce, header, transcript_hash)
     frame = recipe.rest[: size_b - SEALED_HEADER_B - 16].ljust(size_b - SEALED_HEADER_B - 16, b"\x00")
     _goes_on(at_bob, sealed + seal_body(step.message_key, nonce, frame, transcript_hash + sealed))
