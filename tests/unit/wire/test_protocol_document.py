@@ -54,15 +54,31 @@ def test_the_limits_are_the_defaults() -> None:
         ("wrong PINs, of whichever account", "source"): limits.wrong_pins_per_source,
         ("log-ins", "source"): limits.logins_per_source,
         ("log-ins and renewals", "account"): limits.logins_per_account,
+        ("SetPin and SetListed", "account"): limits.pins_per_account,
+        ("SetDeliveryToken", "account"): limits.delivery_tokens_per_account,
         ("Lookup", "account"): limits.lookups_per_account,
         ("Lookup", "source"): limits.lookups_per_source,
         ("Fetch", "account"): limits.fetches_per_account,
         ("pairs given out", "account and target"): limits.pairs_per_account_and_target,
         ("pairs given out", "target"): limits.pairs_per_target,
         ("Publish", "account"): limits.publishes_per_account,
+        ("wrong delivery tokens", "source"): limits.wrong_tokens_per_source,
     }.items():
         burst, then = rows[key]
         assert int(burst.replace(",", "")) == rate.burst
         count, _, period = re.sub(" in | a ", "|", then.partition(" (")[0]).partition("|")
         seconds = {"second": 1, "minute": 60}.get(period) or int(period.split()[0])
         assert abs(float(count) / seconds - rate.per_s) < 1e-9
+
+
+def test_the_limits_of_mail_are_the_defaults() -> None:
+    limits = Limits()
+    rows = {(row[0], row[1]): row[2:] for row in _ROWS if len(row) == 4}
+    for key, count, size_b in (
+        (("Send", "account"), limits.sends_per_account, limits.send_bytes_per_account),
+        (("SendSealed", "token"), limits.sealed_per_token, limits.sealed_bytes_per_token),
+        (("SendSealed", "source"), limits.sealed_per_source, limits.sealed_bytes_per_source),
+    ):
+        burst, then = rows[key]
+        assert burst == f"{count.burst:,} and {size_b.burst / 2**20:.0f} MiB"
+        assert then == f"{count.per_s:,} and {size_b.per_s / 2**20:.0f} MiB a second"
