@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -134,6 +135,36 @@ async def test_redis_may_go_and_come_back(tmp_path: Path) -> None:
                         break
             assert isinstance(answer, f.LoggedIn)
     redis.stop()
+
+
+async def test_without_redis_relays_stay_ready_and_say_that_they_are_degraded(tmp_path: Path) -> None:
+    """All relays lose it at once; if that made them unready, nobody would be served although mail still flows."""
+    redis = start_redis()
+    async with relay_cluster(tmp_path, tokens=redis.url, metrics_port=0) as cluster:
+        ports = [relay.metrics_port for relay in cluster.relays]
+        assert await _both(ports, "/readyz", "ok") == [200, 200]
+        assert await _both(ports, "/metrics", "zap2_redis_up 1.0") == [200, 200]
+        redis.stop()
+        assert await _both(ports, "/readyz", "ok, degraded: Redis does not answer") == [200, 200]
+        assert await _both(ports, "/metrics", "zap2_redis_up 0.0") == [200, 200]
+        redis.start()
+        assert await _both(ports, "/readyz", "ok") == [200, 200]
+    redis.stop()
+
+
+async def _both(ports: list[int], path: str, line: str) -> list[int]:
+    """Ask until the answers have a line; give their statuses."""
+    for _ in range(600):
+        answers = [await asyncio.to_thread(_get, port, path) for port in ports]
+        if all(line in text.splitlines() for _, text in answers):
+            return [status for status, _ in answers]
+        await asyncio.sleep(0.05)
+    raise TimeoutError(f"never said {line!r}: {answers}")
+
+
+def _get(port: int, path: str) -> tuple[int, str]:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        return answer.status, answer.read().decode()
 
 
 async def test_postgresql_may_restart_and_nothing_acknowledged_is_lost(tmp_path: Path) -> None:

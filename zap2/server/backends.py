@@ -45,6 +45,8 @@ class Backends:
     store: AnyStore
     tokens: TokenStore
     hub: Hub
+    redis_is_up: Callable[[], bool] | None = None
+    """Whether Redis answers; None where there is none."""
     _closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     async def close(self) -> None:
@@ -109,6 +111,7 @@ async def open_backends(
         from zap2.server.shared.redis_tokens import RedisTokens
 
         backends.tokens = RedisTokens(link, now_ms)
+        backends.redis_is_up = lambda: link.is_up
         limits = RedisLimits(link, keys.bucket_name, now_ms)
         for kind, buckets in vars(limiter).items():
             if kind not in _OF_ONE_CONNECTION:
@@ -161,7 +164,7 @@ async def _open_store(
     shared.deposited = hub.deposited
     await shared.open()
     await neighbours.open(hub)
-    return Backends(shared, shared, hub, [neighbours.close])
+    return Backends(shared, shared, hub, _closers=[neighbours.close])
 
 
 async def _open_redis(options: RelayOptions, keys: RelayKeys) -> RedisLink | None:

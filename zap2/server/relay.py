@@ -31,7 +31,6 @@ from zap2.server.session import Session
 from zap2.server.store.commits import StoreFailed
 from zap2.server.tls import Certificate
 from zap2.server.transport import WebSocketConnection
-from zap2.server.turns import Turns
 from zap2.server.webhook import WebhookDelivery
 from zap2.wire.fields import CloseCode
 from zap2.wire.frames import Draining
@@ -259,12 +258,12 @@ class Relay:
             limiter,
             self._now_ms,
             self._rng,
+            backends.redis_is_up,
         )
         self._operator = Operator(self._services)
 
     async def _bind(self) -> asyncio.Server:
         """Take the port; connections come once the server starts serving."""
-        self._turns = Turns()
         options = self._options
         try:
             self._server = server = await asyncio.get_running_loop().create_server(
@@ -288,12 +287,7 @@ class Relay:
     def _make_connection(self) -> asyncio.Protocol:
         options = self._options
         connection = WebSocketConnection(
-            self._admit,
-            self._open_session,
-            self._gone,
-            options.patience,
-            options.trust_forwarded,
-            self._turns,
+            self._admit, self._open_session, self._gone, options.patience, options.trust_forwarded
         )
         if self._certificate is None:
             return connection

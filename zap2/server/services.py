@@ -87,6 +87,8 @@ class Services:
     limiter: Limiter
     now_ms: Clock
     rng: RandomBytes
+    redis_is_up: Callable[[], bool] | None = None
+    """Whether Redis answers; None where there is none."""
     counts: Counts = field(default_factory=Counts)
     is_leaving: bool = False
     """No new connections: the relay is on its way to an end."""

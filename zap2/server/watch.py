@@ -1,7 +1,8 @@
 """What a host's monitoring asks: `/healthz`, `/readyz` and `/metrics` over HTTP on a loopback port of their own.
 
 `/healthz` is 200 while the event loop turns; `/readyz` is 200 while the relay takes connections and its store answers,
-503 otherwise, so that a load balancer leaves it in peace; `/metrics` is Prometheus' text format.
+503 otherwise, so that a load balancer leaves it in peace; `/metrics` is Prometheus' text format. A Redis that is
+gone degrades a relay and loses no mail, and would do so to all relays at once: it is told, and nothing becomes unready.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ _PATIENCE_S: Final = 5.0
 _STORE_PATIENCE_S: Final = 2.0
 _MAX_HEAD_B: Final = 8 * 1024
 _WORDS: Final = {200: "OK", 404: "Not Found", 405: "Method Not Allowed", 503: "Service Unavailable"}
+_DEGRADED: Final = b"ok, degraded: Redis does not answer\n"
 _PLAIN: Final = "text/plain; charset=utf-8"
 
 
@@ -54,6 +56,9 @@ class _Figures(Collector):
         yield CounterMetricFamily("zap2_handshakes", "Connections admitted.", value=counts.handshakes)
         yield CounterMetricFamily("zap2_turned_away", "Connections not admitted.", value=counts.turned_away)
         yield CounterMetricFamily("zap2_logins", "Log-ins.", value=counts.logins)
+        if services.redis_is_up is not None:
+            is_up = int(services.redis_is_up())
+            yield GaugeMetricFamily("zap2_redis_up", "1 while Redis answers.", value=is_up)
         refusals = CounterMetricFamily("zap2_refusals", "Refused requests.", labels=["code"])
         for code, count in counts.refusals.items():
             refusals.add_metric([code], count)
@@ -123,7 +128,10 @@ class Watch:
             return 200, _PLAIN, b"ok\n"
         if path == "/readyz":
             problem = await self._problem()
-            return (503, _PLAIN, problem.encode() + b"\n") if problem else (200, _PLAIN, b"ok\n")
+            if problem:
+                return 503, _PLAIN, f"{problem}\n".encode()
+            is_degraded = self._services.redis_is_up is not None and not self._services.redis_is_up()
+            return 200, _PLAIN, _DEGRADED if is_degraded else b"ok\n"
         if path == "/metrics":
             return 200, CONTENT_TYPE_LATEST, generate_latest(self._registry)
         return 404, _PLAIN, b"/healthz, /readyz or /metrics\n"

@@ -103,6 +103,11 @@ class RedisLink:
         self.answered()
         return results
 
+    @property
+    def is_up(self) -> bool:
+        """Whether Redis answered when it was last asked."""
+        return not self._is_down
+
     def answered(self) -> None:
         """Take note that Redis can be reached."""
         self._retry_at = 0.0
