@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import random
+import tracemalloc
 
+import msgspec
 import pytest
 
 from tests.crypto_world import NOW_S, as_peer, confirmed, send_many, state_of, unchanged
@@ -98,33 +101,57 @@ def test_skipped_keys_and_old_chains_stay_within_their_bounds() -> None:
         at_bob.decrypt(lost[0][0], now_s=NOW_S)
 
 
-def test_hostile_messages_of_a_valid_peer_stay_within_the_bounds() -> None:
-    """100,000 positions claimed by somebody who holds the keys: the state stays small, no bound is crossed."""
+def test_hostile_messages_of_a_valid_peer_stay_within_the_bounds(hmac_calls: list[None]) -> None:
+    """Guards: the bounds on what one message may cost and on what a state may keep.
+
+    100,000 messages of somebody who holds the keys: gaps, repetitions, counters beyond all bounds, new ratchet keys.
+    The work for each, the state after each and the memory in use are bounded, and the peer can still be read.
+    """
     core = DoubleRatchet(RatchetLabels())
     dice = random.Random(1)
-    prekey = X25519KeyPair.generate(dice.randbytes)
     keys = [dice.randbytes(32) for _ in range(3)]
     victim = core.start_responder(
-        root_key=keys[0], peer_header_key=keys[1], next_header_key=keys[2], own=prekey
+        root_key=keys[0],
+        peer_header_key=keys[1],
+        next_header_key=keys[2],
+        own=X25519KeyPair.generate(dice.randbytes),
     )
-    hostile_keys = [X25519KeyPair.generate(dice.randbytes).public for _ in range(40)]
-    at, number, claimed = 0, 0, 0
-    while claimed < 100_000:
+    public, number, most_hmacs, most_kept, refused = b"", 0, 0, 0, 0
+    for message in range(100_000):
         kind = dice.random()
-        if kind < 0.02:
-            at, number = (at + 1) % len(hostile_keys), 0
+        if kind < 0.002 or not public:
+            public, number = X25519KeyPair.generate(dice.randbytes).public, 0
             if victim.peer is not None:
                 victim = core.send(victim, rng=dice.randbytes).state
-        number += dice.choice((1, 2, 50, 400, 5000)) if kind < 0.9 else -dice.randrange(number + 1)
-        header = Header(hostile_keys[at], dice.randrange(1500), number, 0)
-        claimed += 100
+        if kind < 0.7:
+            position = number
+        elif kind < 0.95:
+            position = number + dice.choice((-500, -2, 1001, 2**31))
+        else:
+            position = number + (999 if kind > 0.9995 else dice.choice((1, 2, 3, 50)))
+        header = Header(public, dice.randrange(1500), max(0, position), 0)
+        hmac_calls.clear()
         try:
-            victim, _ = core.receive(victim, header, now_s=NOW_S + claimed // 100)
+            victim, _ = core.receive(victim, header, now_s=NOW_S + message)
+            number = max(number, position + 1)
         except CryptoError:
-            number = max(0, number - 5000)
-        assert len(victim.skipped) <= 2000
+            refused += 1
+        most_hmacs = max(most_hmacs, len(hmac_calls))
+        most_kept = max(most_kept, len(victim.skipped))
         assert len(victim.old) <= 5
-    assert len(victim.skipped) > 1000
+        if message == 98_000:
+            gc.collect()
+            tracemalloc.start()
+    gc.collect()
+    in_use_b, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert in_use_b < 2_000_000
+    # A gap at the end of one chain and one in the next: each of them is bounded.
+    assert 999 < most_hmacs <= 2 * 1000 + 2
+    assert most_kept == 2000
+    assert 5_000 < refused < 40_000
+    assert len(msgspec.msgpack.encode(victim, enc_hook=lambda pair: pair.private)) < 100_000
+    core.receive(victim, Header(public, 0, number, 0), now_s=NOW_S + 100_000)
 
 
 def test_skipped_keys_expire_after_thirty_days() -> None:
