@@ -139,7 +139,7 @@ def vault_of(person: Person) -> State:
 # ------------------------------------------------------------------------------------- inputs of a guided fuzzer
 
 
-class _Recipe:
+class Recipe:
     """Reads decisions from bytes; after their end every decision is 0."""
 
     def __init__(self, data: bytes) -> None:
@@ -157,7 +157,7 @@ class _Recipe:
 
 def envelope_of(data: bytes, genuine: list[bytes]) -> bytes | None:
     """Make an envelope from a recipe: a genuine one with edits, or raw bytes; None if it would be genuine."""
-    recipe = _Recipe(data)
+    recipe = Recipe(data)
     base = recipe.number() % (len(genuine) + 1)
     if base == len(genuine):
         size_b = PAYLOAD_SIZES_B[recipe.number() % 4]
@@ -219,7 +219,7 @@ def _two_sides() -> tuple[Session, Session]:
 def _check_peer_frame(data: bytes) -> None:
     """A peer with true keys puts anything into a frame: content, lengths, post-quantum record, padding."""
     at_alice, at_bob = _two_sides()
-    recipe = _Recipe(data)
+    recipe = Recipe(data)
     size_b = PAYLOAD_SIZES_B[recipe.number() % 4]
     rng, before = random.Random(1).randbytes, at_bob.encode()
     step = RATCHET.send(state_of(at_alice), rng=rng, pq_epoch=pq_of(at_alice).epoch - 1)
@@ -234,7 +234,7 @@ def _check_peer_frame(data: bytes) -> None:
 def _check_peer_record(data: bytes) -> None:
     """A peer with true keys says anything in a well-formed record, for the current epoch and beyond."""
     at_alice, at_bob = _two_sides()
-    recipe = _Recipe(data)
+    recipe = Recipe(data)
     head = recipe.number(), pq_of(at_bob).epoch + recipe.number() % 3, recipe.number() % 40
     have, units = recipe.number(5), recipe.take(32 * (recipe.number() % 40))
     kind, epoch, first = head
@@ -247,7 +247,7 @@ def _check_peer_record(data: bytes) -> None:
 def _check_peer_header(data: bytes) -> None:
     """A peer with true header keys writes any header, for the current chain and the next."""
     _, at_bob = _two_sides()
-    recipe = _Recipe(data)
+    recipe = Recipe(data)
     state = state_of(at_bob)
     assert state.receiving is not None
     keys = [state.receiving.header_key, state.next_receiving_header_key]
@@ -280,7 +280,7 @@ def _sealed_fields() -> tuple[bytes, bytes]:
 def _check_stranger_fields(data: bytes) -> None:
     """A stranger seals anything to Bob's seal: only the inside is wrong."""
     fields, message = _sealed_fields()
-    edits, reader = _Recipe(data), bob()
+    edits, reader = Recipe(data), bob()
     changed = bytearray(fields + message)
     while edits.rest:
         at, change = edits.number(2) % len(changed), edits.number()

@@ -14,6 +14,7 @@ import pytest
 from tests.fuzz.envelopes import ATTACKS
 from tests.fuzz.mutation import crossed, mutated
 from tests.fuzz.receiving import EngineUnderAttack, SessionUnderAttack, SetupUnderAttack, envelope_of
+from tests.fuzz.relay_answers import KeysUnderAttack, keys_of
 from tests.fuzz.targets import TARGETS
 
 ROUNDS = int(os.environ.get("ZAP2_FUZZ_ROUNDS", "150"))
@@ -61,3 +62,17 @@ def test_recipes_reach_every_genuine_envelope_and_raw_bytes() -> None:
     assert envelope_of(b"\x01\x00\x02\x01", genuine) == b"bbc" + b"b" * 1021
     assert envelope_of(b"\x01\x00\x02\x00", genuine) == b"bb"
     assert envelope_of(b"\x02\x00xyz", genuine) == b"xyz" + bytes(509)
+
+
+def test_keys_that_a_relay_changed_lock_nothing() -> None:
+    """After all of the changed ones, the genuine ones send the text; keeping the pair back is no fault."""
+    attacked, dice = KeysUnderAttack(), random.Random("keys")
+    assert keys_of(b"", attacked.genuine) is None
+    refused = 0
+    for _ in range(ROUNDS):
+        fetched = keys_of(dice.randbytes(4 * dice.randrange(1, 5)), attacked.genuine)
+        if fetched is not None:
+            attacked.check(fetched)
+            refused += 1
+    assert refused > ROUNDS / 2
+    attacked.check_alive()
