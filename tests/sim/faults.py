@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import Any, Final
 
 from zap2.vault.sql import Connection, Cursor, Value
 
@@ -58,3 +58,8 @@ class Faults:
     restart_relay: float = 0.005
     crash: float = 0.02
     crash_inside: float = 0.02
+    fail_sealed: float = 0.1
+    lose_token: float = 0.05
+
+
+NO_FAULTS: Final = Faults(*[0.0] * len(fields(Faults)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.sim.faults import Faults
+from tests.sim.faults import NO_FAULTS
 from tests.sim.relay import Malice
 from tests.sim.world import Person, World
 from zap2.engine import inputs
@@ -16,7 +16,7 @@ class Quiet(World):
     """Two or more people and a relay, everybody online, nothing going wrong."""
 
     def __init__(self, people: int = 2, malice: Malice | None = None) -> None:
-        super().__init__(1, people=people, malice=malice, faults=Faults(0, 0, 0, 0, 0, 0, 0, 0))
+        super().__init__(1, people=people, malice=malice, faults=NO_FAULTS)
         self.ann, self.ben, *_ = self.people.values()
         for person in self.people.values():
             self.go_online(person)

@@ -27,6 +27,8 @@ from zap2.engine.inputs import (
 from zap2.ids import EnvelopeId, Uid
 from zap2.wire.statements import delivery_token_hash
 
+Request = SendEnvelope | FetchKeys | PublishKeys | LookUpNumber | SetDeliveryToken
+
 
 @dataclass
 class Mail:
@@ -72,7 +74,6 @@ class Malice:
     replay: float = 0.0
     tamper: float = 0.0
     refuse: float = 0.0
-    forget_token: float = 0.0
 
 
 class SimRelay:
@@ -113,8 +114,6 @@ class SimRelay:
     def opened(self, uid: Uid) -> Input:
         """What somebody learns when their link opens. Tokens are delivery numbers here."""
         account = self.accounts[uid]
-        if self._chance(self.malice.forget_token):
-            account.token_hash = None
         return LinkOpened(
             len(account.pairs), account.sid, account.highest_oid, account.acknowledged, account.token_hash
         )
@@ -223,3 +222,19 @@ class SimRelay:
 
     def _chance(self, probability: float) -> bool:
         return self._rng.random() < probability
+
+
+def unanswered(request: Request, code: str = "unreachable") -> Input:
+    """What an engine hears of a request that was lost, or whose answer was."""
+    failure = Failure(code, is_final=False)
+    match request:
+        case SendEnvelope():
+            return SendAnswered(request.envelope, failure)
+        case FetchKeys():
+            return KeysNotFetched(request.uid, failure)
+        case PublishKeys():
+            return KeysNotPublished(failure)
+        case SetDeliveryToken():
+            return DeliveryTokenNotSet(failure)
+        case LookUpNumber():
+            return NumberNotLookedUp(request.number)

@@ -10,13 +10,14 @@ keeps is exactly what its vault committed.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.sim.faults import Faults, FusedConnection, PowerCut
-from tests.sim.relay import Malice, SimRelay
+from tests.sim.faults import NO_FAULTS, Faults, FusedConnection, PowerCut
+from tests.sim.relay import Malice, Request, SimRelay, unanswered
 from zap2.engine import inputs
 from zap2.engine.account import create_identity, load_keys, set_profile
 from zap2.engine.effects import (
@@ -40,7 +41,6 @@ from zap2.vault.store import Store
 
 SMALL = Policy(one_time_stock=6, one_time_low=3, one_time_kept=40, send_window=8)
 START_MS = 1_800_000_000_000
-Request = SendEnvelope | FetchKeys | PublishKeys | LookUpNumber | SetDeliveryToken
 
 
 @dataclass
@@ -87,7 +87,7 @@ class World:
         self.payloads: dict[bytes, Uid] = {}
         self.people: dict[str, Person] = {}
         for index in range(people):
-            self._add_person(f"p{index}", f"+4915112345{index:03d}")
+            self.join(f"p{index}")
 
     # ---------------------------------------------------------------------------------------- driving
 
@@ -110,7 +110,7 @@ class World:
 
     def calm(self) -> None:
         """End all faults and let everything settle."""
-        self.faults = Faults(0, 0, 0, 0, 0, 0, 0, 0)
+        self.faults = NO_FAULTS
         self.relay.malice = Malice()
         for person in self.people.values():
             self._disconnect(person)
@@ -162,7 +162,9 @@ class World:
 
     # ------------------------------------------------------------------------------------------ people
 
-    def _add_person(self, name: str, number: str) -> None:
+    def join(self, name: str) -> Person:
+        """Let one more person sign up."""
+        number = f"+4915112345{len(self.people):03d}"
         connection = FusedConnection(memory_database())
         store = Store(connection)
         with store.transaction():
@@ -173,6 +175,7 @@ class World:
         engine = Engine(store, self.rng.randbytes, SMALL)
         self.people[name] = Person(name, number, connection, store, engine)
         self.give(self.people[name], inputs.TimePassed())
+        return self.people[name]
 
     def _type(self, person: Person) -> None:
         other = self.rng.choice([p for p in self.people.values() if p is not person])
@@ -207,6 +210,8 @@ class World:
 
     def _connect(self, person: Person) -> None:
         person.is_online = True
+        if self.rng.random() < self.faults.lose_token:
+            self.relay.accounts[person.uid].token_hash = None
         person.answers.append(self.relay.opened(person.uid))
 
     def _disconnect(self, person: Person) -> None:
@@ -231,12 +236,23 @@ class World:
     def _reach_relay(self, person: Person) -> None:
         request = _draw(self.rng, person.requests, self.faults.reorder)
         if not person.is_online or self.rng.random() < self.faults.lose_request:
-            person.answers.append(_unanswered(request))
+            person.answers.append(unanswered(request))
+            return
+        failure = self._sealed_failure(request)
+        if failure and self.rng.random() < 0.5:
+            person.answers.append(unanswered(request, failure))
             return
         answer = self.relay.answer(person.uid, request)
-        if self.rng.random() < self.faults.lose_answer:
-            answer = _unanswered(request)
+        if failure or self.rng.random() < self.faults.lose_answer:
+            answer = unanswered(request, failure or "unreachable")
         person.answers.append(answer)
+
+    def _sealed_failure(self, request: Request) -> str:
+        """Perhaps let a sealed send fail: no connection, a limit, or a token that is refused for nothing."""
+        if not isinstance(request, SendEnvelope) or request.delivery_token is None:
+            return ""
+        codes = ("sealed-unavailable", "rate-limited", "delivery-refused")
+        return self.rng.choice(codes) if self.rng.random() < self.faults.fail_sealed else ""
 
     def _deliver(self, person: Person) -> bool:
         """Hand over a run of deliveries, perhaps shuffled, repeated or with lies among them."""
@@ -343,17 +359,16 @@ class World:
 
     def everybody_says(self, text: str) -> list[Sent]:
         """Let everybody write to everybody; gives what was written."""
-        said = []
-        for author in self.people.values():
-            for reader in self.people.values():
-                if author is reader:
-                    continue
-                if author.store.contacts.get(reader.uid) is None:
-                    self.give(author, inputs.AddContact(reader.uid, reader.number))
-                mark = f"{author.name} to {reader.name}: {text}"
-                self.give(author, inputs.SendText(conversation_with(reader.uid), mark))
-                said.append(Sent(author.name, reader.name, MessageId(b""), mark))
-        return said
+        pairs = itertools.permutations(self.people.values(), 2)
+        return [self.says(author, reader, text) for author, reader in pairs]
+
+    def says(self, author: Person, reader: Person, text: str) -> Sent:
+        """Let one person write to another; gives what was written."""
+        if author.store.contacts.get(reader.uid) is None:
+            self.give(author, inputs.AddContact(reader.uid, reader.number))
+        mark = f"{author.name} to {reader.name}: {text}"
+        self.give(author, inputs.SendText(conversation_with(reader.uid), mark))
+        return Sent(author.name, reader.name, MessageId(b""), mark)
 
     def check_readable(self, said: list[Sent]) -> None:
         """Each of these is shown to its reader, once."""
@@ -381,18 +396,3 @@ def _newest(person: Person, conversation: ConversationId) -> MessageId | None:
     rows = person.store.messages.page(conversation, before=None, limit=10_000)
     mine = [row for row in rows if row.is_mine]
     return max(mine, key=lambda row: row.sequence).id if mine else None
-
-
-def _unanswered(request: Request) -> Input:
-    failure = inputs.Failure("unreachable", is_final=False)
-    match request:
-        case SendEnvelope():
-            return inputs.SendAnswered(request.envelope, failure)
-        case FetchKeys():
-            return inputs.KeysNotFetched(request.uid, failure)
-        case PublishKeys():
-            return inputs.KeysNotPublished(failure)
-        case SetDeliveryToken():
-            return inputs.DeliveryTokenNotSet(failure)
-        case LookUpNumber():
-            return inputs.NumberNotLookedUp(request.number)

@@ -66,9 +66,10 @@ class SessionStore:
         )
 
     def remember_place(self, place_hash: bytes, session: bytes) -> None:
-        """Remember that a place of a session was used, for as long as the session is kept."""
+        """Remember that a place of a session was used, for as long as the session is kept: not of one that is gone."""
         self._connection.execute(
-            "INSERT INTO seen_place (hash, session) VALUES (?, ?) ON CONFLICT (hash) DO NOTHING",
+            "INSERT INTO seen_place (hash, session) SELECT ?, id FROM session WHERE id = ?"
+            " ON CONFLICT (hash) DO NOTHING",
             (place_hash, session),
         )
 
