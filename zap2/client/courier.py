@@ -9,7 +9,15 @@ from typing import Any, Final
 
 from zap2.client.transport import Transport
 from zap2.engine import inputs
-from zap2.engine.effects import Acknowledge, Effect, FetchKeys, LookUpNumber, PublishKeys, SendEnvelope
+from zap2.engine.effects import (
+    Acknowledge,
+    Effect,
+    FetchKeys,
+    LookUpNumber,
+    PublishKeys,
+    SendEnvelope,
+    SetDeliveryToken,
+)
 from zap2.engine.inputs import Failure, Input
 from zap2.errors import Refused, TransportError
 
@@ -41,6 +49,8 @@ class Courier:
                     self._start(self._fetch(effect))
                 case PublishKeys():
                     self._start(self._publish(effect))
+                case SetDeliveryToken():
+                    self._start(self._set_delivery_token(effect))
                 case LookUpNumber():
                     self._start(self._look_up(effect))
                 case Acknowledge():
@@ -63,7 +73,9 @@ class Courier:
 
     async def _send(self, effect: SendEnvelope) -> None:
         try:
-            await self._transport.send(effect.envelope, effect.to, effect.payload, effect.expires_in_s)
+            await self._transport.send(
+                effect.envelope, effect.to, effect.payload, effect.expires_in_s, effect.delivery_token
+            )
         except Exception as error:
             self._report(inputs.SendAnswered(effect.envelope, _failure(error)))
         else:
@@ -83,11 +95,19 @@ class Courier:
 
     async def _publish(self, effect: PublishKeys) -> None:
         try:
-            stock = await self._transport.publish(effect.signed_set, effect.one_time)
+            stock = await self._transport.publish(effect.signed_set, effect.one_time, effect.withdraw_below)
         except Exception as error:
             self._report(inputs.KeysNotPublished(_failure(error)))
         else:
-            self._report(inputs.KeysPublished(effect.sid, effect.oids, stock))
+            self._report(inputs.KeysPublished(effect.sid, effect.oids, stock, effect.withdraw_below))
+
+    async def _set_delivery_token(self, effect: SetDeliveryToken) -> None:
+        try:
+            await self._transport.set_delivery_token(effect.token_hash)
+        except Exception as error:
+            self._report(inputs.DeliveryTokenNotSet(_failure(error)))
+        else:
+            self._report(inputs.DeliveryTokenSet(effect.token_hash))
 
     async def _look_up(self, effect: LookUpNumber) -> None:
         try:
