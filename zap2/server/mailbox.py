@@ -11,10 +11,14 @@ falls behind again and leaves the rest in the store.
 Where several relays share the store, an envelope that comes in here may have one before it that came in
 elsewhere. Then only the very next seq is sent from memory, anything else makes the delivery fall behind; and so
 does a word from another relay that it has put something into this mailbox.
+
+A read that fails is tried again after a while, and counts as under way until then: what is in the mailbox is not to
+wait for the next event, for there may be none.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -26,6 +30,8 @@ from zap2.wire.frames import Deliver, Frame
 _log = logging.getLogger("zap2.relay")
 _WINDOW_B: Final = 1024 * 1024
 """Payload in flight beyond which nothing more is sent before an Ack."""
+_FIRST_RETRY_S: Final = 0.25
+_LAST_RETRY_S: Final = 30.0
 
 
 class Outlet(Protocol):
@@ -64,6 +70,8 @@ class Delivery:
         "_mailbox",
         "_now_ms",
         "_outlet",
+        "_retry",
+        "_retry_after_s",
         "_store",
         "_was_woken",
         "_window",
@@ -93,6 +101,8 @@ class Delivery:
         self._is_caught_up = False
         self._is_reading = False
         self._is_over = False
+        self._retry: asyncio.TimerHandle | None = None
+        self._retry_after_s = _FIRST_RETRY_S
 
     def arrived(self, envelope: Envelope) -> None:
         """Deliver an envelope that just came into the mailbox, when it is its turn."""
@@ -149,17 +159,27 @@ class Delivery:
         self._is_over = True
         self._is_caught_up = False
         self._ahead = []
+        if self._retry is not None:
+            self._retry.cancel()
 
     def _was_read(self, limit: int, result: list[Envelope] | Exception) -> None:
-        self._is_reading = False
         if self._is_over:
             return
         if isinstance(result, Exception):
-            _log.error("a mailbox could not be read; its device will come back for it")
+            if self._retry_after_s == _FIRST_RETRY_S:
+                _log.error("a mailbox could not be read; it is tried again until it can")
+            self._retry = asyncio.get_running_loop().call_later(self._retry_after_s, self._read_again)
+            self._retry_after_s = min(2 * self._retry_after_s, _LAST_RETRY_S)
             return
+        self._is_reading = False
+        self._retry_after_s = _FIRST_RETRY_S
         all_put = all(self._put_ahead(envelope) for envelope in result)
         self._is_caught_up = all_put and len(result) < limit and not self._was_woken
         self._was_woken = False
+        self.pump()
+
+    def _read_again(self) -> None:
+        self._is_reading = False
         self.pump()
 
     def _has_room(self) -> bool:

@@ -10,7 +10,8 @@ import pytest
 
 from tests.contract.relay_stores import NOW_MS, deposit, envelope, register
 from zap2.server.mailbox import Delivery
-from zap2.server.store.port import Deposited, Envelope
+from zap2.server.store.commits import StoreFailed
+from zap2.server.store.port import Deposited, Envelope, ReadDone
 from zap2.server.store.sqlite import SqliteStore
 from zap2.wire.frames import Deliver, Frame
 
@@ -123,6 +124,76 @@ async def test_a_peer_that_does_not_read_gets_nothing_until_it_does(store: Sqlit
     delivery.pump()
     await _settled(store)
     assert outlet.names == [0, 1, 2]
+
+
+class _FailingStore(SqliteStore):
+    """A store whose next reads fail."""
+
+    failures = 0
+    reads = 0
+
+    def read_mail(self, mailbox: int, after_seq: int, limit: int, now_ms: int, done: ReadDone) -> None:
+        self.reads += 1
+        if self.failures:
+            self.failures -= 1
+            asyncio.get_running_loop().call_soon(done, StoreFailed("not now"))
+        else:
+            super().read_mail(mailbox, after_seq, limit, now_ms, done)
+
+
+@pytest.fixture
+async def failing(tmp_path: Path) -> AsyncIterator[_FailingStore]:
+    store = _FailingStore(tmp_path / "db", window_s=0)
+    await store.open()
+    yield store
+    await store.close()
+
+
+async def _until_sent(outlet: _Outlet, count: int) -> None:
+    for _ in range(4_000):
+        if len(outlet.sent) >= count:
+            return
+        await asyncio.sleep(0.005)
+    raise TimeoutError("it was never sent")
+
+
+async def test_a_read_that_failed_is_tried_again_though_nothing_happens(
+    failing: _FailingStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Otherwise mail would wait for the next mail. What comes meanwhile keeps its place, and asks for no more reads."""
+    mailbox = await register(failing, 1)
+    await deposit(failing, envelope(1))
+    failing.failures = 2
+    outlet = _Outlet()
+    delivery = _delivery(outlet, failing, mailbox)
+    delivery.pump()
+    await asyncio.sleep(0)
+    for name in (2, 3):
+        result = await deposit(failing, envelope(name))
+        assert isinstance(result, Deposited)
+        assert result.envelope is not None
+        delivery.arrived(result.envelope)
+    assert failing.reads == 1
+    await _until_sent(outlet, 3)
+    assert outlet.names == [1, 2, 3]
+    assert failing.reads == 3
+    assert caplog.text.count("could not be read") == 1
+
+
+async def test_what_has_ended_is_not_read_again(failing: _FailingStore) -> None:
+    mailbox = await register(failing, 1)
+    await deposit(failing, envelope(1))
+    failing.failures = 1
+    gone, outlet = _Outlet(), _Outlet()
+    delivery = _delivery(gone, failing, mailbox)
+    delivery.pump()
+    await asyncio.sleep(0.01)
+    delivery.end()
+    failing.failures = 1
+    # One that fails later than it did, and is tried again: the other one's time has come before that.
+    _delivery(outlet, failing, mailbox).pump()
+    await _until_sent(outlet, 1)
+    assert (gone.sent, failing.reads) == ([], 3)
 
 
 async def test_after_its_end_nothing_is_delivered(store: SqliteStore) -> None:
