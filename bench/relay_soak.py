@@ -76,7 +76,7 @@ class _Crowd:
                     await self._break_off()
                 else:
                     await self._visit(member)
-            except (ConnectionClosed, ConnectionError):
+            except (ConnectionClosed, OSError):  # A time-out too, on a machine that is too busy.
                 self.broken += 1
             finally:
                 member.is_busy = False

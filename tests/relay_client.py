@@ -215,7 +215,8 @@ class FrameClient:
         elif isinstance(frame, f.StockLow | f.Draining | f.Greeting):
             self.pushed.put_nowait(frame)
         elif waiting := self._open.pop(frame.rid, None):
-            waiting.set_result(frame)
+            if not waiting.done():  # Whoever waited for it may have given up.
+                waiting.set_result(frame)
         else:
             self.pushed.put_nowait(frame)
 

@@ -31,6 +31,7 @@ from zap2.server.session import Session
 from zap2.server.store.commits import StoreFailed
 from zap2.server.tls import Certificate
 from zap2.server.transport import WebSocketConnection
+from zap2.server.turns import Turns
 from zap2.server.webhook import WebhookDelivery
 from zap2.wire.fields import CloseCode
 from zap2.wire.frames import Draining
@@ -42,6 +43,7 @@ _log = logging.getLogger("zap2.relay")
 # Inside somebody else's process the relay writes nowhere unless that process says where.
 _log.addHandler(logging.NullHandler())
 _TICK_S: Final = 0.5
+_TICKED_AT_ONCE: Final = 100
 _BACKLOG: Final = 1_024
 _MAX_SPREAD_S: Final = 300.0
 
@@ -264,6 +266,7 @@ class Relay:
 
     async def _bind(self) -> asyncio.Server:
         """Take the port; connections come once the server starts serving."""
+        self._turns = Turns()
         options = self._options
         try:
             self._server = server = await asyncio.get_running_loop().create_server(
@@ -287,7 +290,12 @@ class Relay:
     def _make_connection(self) -> asyncio.Protocol:
         options = self._options
         connection = WebSocketConnection(
-            self._admit, self._open_session, self._gone, options.patience, options.trust_forwarded
+            self._admit,
+            self._open_session,
+            self._gone,
+            options.patience,
+            options.trust_forwarded,
+            self._turns,
         )
         if self._certificate is None:
             return connection
@@ -341,10 +349,13 @@ class Relay:
             await asyncio.sleep(_TICK_S)
             now = loop.time()
             self._services.counts.loop_lag_s = max(0.0, now - due_at)
-            for connection, session in list(self._connections.items()):
-                connection.tick(now)
-                if session is not None:
-                    session.tick()
+            for number, connection in enumerate(list(self._connections)):
+                if number % _TICKED_AT_ONCE == 0:
+                    await asyncio.sleep(0)  # Thousands of them would keep everybody waiting.
+                if connection in self._connections:
+                    connection.tick(now)
+                    if session := self._connections[connection]:
+                        session.tick()
             if self._certificate is not None:
                 self._certificate.reload_if_changed()
             asked_at = loop.time()

@@ -4,8 +4,9 @@ The asyncio layer of `websockets` costs more processor time and memory than ever
 with a message, so this file does what the relay needs of it and no more: the handshake (subprotocol required, no
 compression, no browsers), messages in and out, the closing handshake, pings, and bounds on everything.
 
-Theory of operation. Whole binary messages are taken from the bytes that arrive by `zap2.server.framing`; everything
-else goes, a whole frame at a time, through `ServerProtocol`, whose events are handled at once. Frames that the session
+Theory of operation. Whole binary messages are taken from the bytes that arrive by `zap2.server.intake`, when it is this
+connection's turn; everything else comes from there a whole frame at a time and goes through `ServerProtocol`, whose
+events are handled at once. Frames that the session
 says go into an outbox; the first one in a turn of the event loop schedules a flush, so all that was said in one turn
 leaves as few WebSocket messages in one write. When the socket's buffer is full, reading stops too, so a peer that does
 not read cannot make the relay produce more. There are no timers here: `tick` is called about once a second by the
@@ -15,6 +16,7 @@ relay and cuts what is too slow, too silent or not open in time.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,8 +29,10 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 from websockets.typing import Subprotocol
 
-from zap2.server.framing import binary_frame, binary_message, frame_size_b
+from zap2.server.framing import binary_frame
+from zap2.server.intake import Intake
 from zap2.server.source import source_of
+from zap2.server.turns import Turns
 from zap2.wire.codec import pack_messages
 from zap2.wire.fields import MAX_MESSAGE_SIZE_B, SUBPROTOCOL, CloseCode
 from zap2.wire.frames import Frame
@@ -39,7 +43,6 @@ _library_log = logging.getLogger("zap2.relay.websockets")
 _library_log.setLevel(logging.CRITICAL)
 
 _MAX_FRAGMENTS: Final = 64
-_MAX_HEADER_B: Final = 14
 _SUBPROTOCOLS: Final = (Subprotocol(SUBPROTOCOL),)
 
 
@@ -86,6 +89,7 @@ class WebSocketConnection(asyncio.Protocol):
         open_session: called once the handshake is done; gives whom to tell.
         gone: called once when the connection is gone, whether or not it was ever open.
         patience: the times after which it is cut.
+        turns: whose input is handled when; shared by all connections. Without it all input is handled at once.
         trust_forwarded: take the source from a proxy's X-Forwarded-For (its last element).
     """
 
@@ -95,17 +99,15 @@ class WebSocketConnection(asyncio.Protocol):
         "_fragments",
         "_gone",
         "_heard_at",
+        "_intake",
         "_is_flush_due",
-        "_is_framing",
         "_loop",
         "_made_at",
-        "_needed_b",
         "_open_session",
         "_outbox",
         "_patience",
         "_paused_at",
         "_pinged_at",
-        "_rest",
         "_session",
         "_transport",
         "_trust_forwarded",
@@ -120,6 +122,7 @@ class WebSocketConnection(asyncio.Protocol):
         gone: Callable[[WebSocketConnection], None],
         patience: Patience,
         trust_forwarded: bool = False,
+        turns: Turns | None = None,
     ) -> None:
         self.source = ""
         self._admit = admit
@@ -139,9 +142,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._outbox: list[Frame] = []
         self._is_flush_due = False
         self._fragments: list[bytes] = []
-        self._rest: bytearray | None = None
-        self._needed_b = 0
-        self._is_framing = False
+        self._intake = Intake(self, turns)
         self._made_at = self._heard_at = self._pinged_at = self._loop.time()
         self._paused_at: float | None = None
         self._close_by: float | None = None
@@ -217,26 +218,11 @@ class WebSocketConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._heard_at = self._loop.time()
-        try:
-            if self._is_framing:
-                self._take_bytes(data)
-            else:
-                self._give_to_library(data)
-                # What came together with the handshake is in the library, and so is all that follows it.
-                self._is_framing = self._session is not None and data.endswith(b"\r\n\r\n")
-        except Exception:
-            # Whatever a peer sends costs its own connection at most.
-            _log.exception("a connection failed inside the relay and was closed")
-            self.close(CloseCode.INTERNAL, "internal error")
-            self._write_out()
+        self._intake.received(data)
 
     def eof_received(self) -> bool:
-        if self._rest:
-            self._give_to_library(bytes(self._rest))
-            self._rest = None
-        self._websocket.receive_eof()
-        self._write_out()
-        return False
+        # Where the socket can stay open on this side, all that came before is handled first.
+        return self._intake.ended() and self._transport is not None and self._transport.can_write_eof()
 
     def pause_writing(self) -> None:
         self._paused_at = self._loop.time()
@@ -248,7 +234,8 @@ class WebSocketConnection(asyncio.Protocol):
         # The time in which reading was paused is not the peer's silence.
         self._heard_at = self._loop.time()
         if self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
+            if not self._intake.is_held:
+                self._transport.resume_reading()
             if self._session is not None:
                 self._session.writable()
 
@@ -258,11 +245,59 @@ class WebSocketConnection(asyncio.Protocol):
         self._transport = None
         self._outbox.clear()
         self._fragments.clear()
-        self._rest = None
+        self._intake.drop()
         session, self._session = self._session, None
         if session is not None:
             session.closed()
         self._gone(self)
+
+    # ------------------------------------------------------------------------------------- from the intake
+
+    @property
+    def hears(self) -> bool:
+        return self._close_by is None
+
+    @property
+    def has_fragments(self) -> bool:
+        return bool(self._fragments)
+
+    def take_message(self, message: bytes) -> None:
+        if self._session is not None:
+            self._session.message_received(message)
+
+    def take_bytes(self, data: bytes) -> None:
+        websocket = self._websocket
+        websocket.receive_data(data)
+        for event in websocket.events_received():
+            if self._close_by is not None:
+                break
+            if isinstance(event, WebSocketFrame):
+                self._take_frame(event)
+            elif isinstance(event, Request):
+                self._shake_hands(event)
+        self._write_out()
+        if websocket.close_expected():
+            self._expect_close()
+
+    def take_end(self) -> None:
+        self._websocket.receive_eof()
+        self._write_out()
+        if self._transport is not None:
+            self._transport.close()
+
+    def hold(self, is_held: bool) -> None:
+        if self._transport is None or self._transport.is_closing():
+            return
+        if is_held:
+            self._transport.pause_reading()
+        elif self._paused_at is None:
+            self._transport.resume_reading()
+
+    def failed(self) -> None:
+        # Whatever a peer sends costs its own connection at most.
+        _log.exception("a connection failed inside the relay and was closed")
+        self.close(CloseCode.INTERNAL, "internal error")
+        self._write_out()
 
     # ------------------------------------------------------------------------------------------ internals
 
@@ -282,43 +317,6 @@ class WebSocketConnection(asyncio.Protocol):
         websocket.send_response(websocket.accept(request))
         if websocket.state is State.OPEN:
             self._session = self._open_session(self)
-
-    def _take_bytes(self, data: bytes) -> None:
-        """Take whole frames; keep the rest until it is one."""
-        buffer: bytes | bytearray = data
-        if self._rest is not None:
-            self._rest += data
-            if len(self._rest) < self._needed_b:
-                return
-            buffer, self._rest = self._rest, None
-        at, end = 0, len(buffer)
-        while at < end:
-            size_b = frame_size_b(buffer, at)
-            if at + size_b > end and size_b <= MAX_MESSAGE_SIZE_B + _MAX_HEADER_B:
-                self._rest = bytearray(buffer[at:])
-                self._needed_b = size_b
-                return
-            message = binary_message(buffer, at, size_b, MAX_MESSAGE_SIZE_B)
-            if message is not None and not self._fragments and self._close_by is None:
-                if self._session is not None:
-                    self._session.message_received(message)
-            else:
-                self._give_to_library(bytes(buffer[at : at + size_b]))
-            at += size_b
-
-    def _give_to_library(self, data: bytes) -> None:
-        websocket = self._websocket
-        websocket.receive_data(data)
-        for event in websocket.events_received():
-            if self._close_by is not None:
-                break
-            if isinstance(event, WebSocketFrame):
-                self._take_frame(event)
-            elif isinstance(event, Request):
-                self._shake_hands(event)
-        self._write_out()
-        if websocket.close_expected():
-            self._expect_close()
 
     def _take_frame(self, frame: WebSocketFrame) -> None:
         opcode = frame.opcode
@@ -361,7 +359,8 @@ class WebSocketConnection(asyncio.Protocol):
         if ends:
             # A half-closed socket lets the peer read the reason before it is gone; TLS cannot do that.
             if transport.can_write_eof():
-                transport.write_eof()
+                with contextlib.suppress(OSError):  # The peer may have reset the connection.
+                    transport.write_eof()
                 self._expect_close()
             else:
                 transport.close()

@@ -1,0 +1,194 @@
+"""What a connection receives, cut into whole pieces and handled when it is the connection's turn.
+
+A piece is the request of the handshake, then one WebSocket frame after another. Whole binary messages are taken apart
+here (`zap2.server.framing`); everything else is handed on as it came, a whole frame at a time.
+"""
+
+from __future__ import annotations
+
+from time import perf_counter
+from typing import Final, Protocol
+
+from zap2.server.framing import binary_message, frame_size_b
+from zap2.server.turns import SLICE_S, Turns, has_share_left, used_up
+from zap2.wire.fields import MAX_MESSAGE_SIZE_B
+
+_MAX_HEADER_B: Final = 14
+_MAX_REQUEST_B: Final = 16 * 1024
+_MAX_WAITING_B: Final = 64 * 1024
+_OPCODE: Final = 0x0F
+_CLOSE: Final = 0x8
+_ALWAYS: Final = float("inf")
+
+
+class Taker(Protocol):
+    """The connection, as its intake sees it."""
+
+    @property
+    def hears(self) -> bool:
+        """Whether messages still count; a closing frame does in any case."""
+
+    @property
+    def has_fragments(self) -> bool:
+        """Whether a message has begun that is not whole."""
+
+    def take_message(self, message: bytes) -> None:
+        """Take a whole binary message."""
+
+    def take_bytes(self, data: bytes) -> None:
+        """Take the request, or a whole frame that is no whole message."""
+
+    def take_end(self) -> None:
+        """The peer will say nothing more."""
+
+    def hold(self, is_held: bool) -> None:
+        """Stop or go on reading from the socket."""
+
+    def failed(self) -> None:
+        """Handling raised an exception, which is being handled now."""
+
+
+class Intake:
+    """The input of one connection.
+
+    Args:
+        taker: the connection.
+        turns: shared by all connections; without it everything is handled at once.
+    """
+
+    __slots__ = (
+        "_has_ended",
+        "_is_framing",
+        "_is_held",
+        "_is_waiting",
+        "_needed_b",
+        "_paid_until",
+        "_rest",
+        "_taker",
+        "_turns",
+    )
+
+    def __init__(self, taker: Taker, turns: Turns | None) -> None:
+        self._taker = taker
+        self._turns = turns
+        self._rest: bytearray | None = None
+        self._needed_b = 0
+        self._paid_until = 0.0
+        self._is_framing = False
+        self._is_waiting = False
+        self._is_held = False
+        self._has_ended = False
+
+    @property
+    def is_held(self) -> bool:
+        """Whether nothing is to be read from the socket for now."""
+        return self._is_held
+
+    def received(self, data: bytes) -> None:
+        """Handle what came, now or when it is this connection's turn."""
+        turns = self._turns
+        if turns is None:
+            self._handle(data, _ALWAYS)
+            return
+        now = perf_counter()
+        if self._is_framing and not self._is_waiting and has_share_left(self._paid_until, now):
+            if self._handle(data, now + SLICE_S):
+                self._wait(turns)
+            return
+        if self._rest is None:
+            self._rest, self._needed_b = bytearray(data), 0
+        else:
+            self._rest += data
+        if self._is_waiting:
+            self._hold_back()
+        else:
+            self._wait(turns)
+
+    def ended(self) -> bool:
+        """Take note that the peer says nothing more; tell whether something waits that it said before."""
+        self._has_ended = True
+        if not self._is_waiting:
+            self._end()
+        return self._is_waiting
+
+    def drop(self) -> None:
+        """Handle nothing more."""
+        self._rest = None
+
+    def go_on(self, until: float) -> bool:
+        """Handle what was received until this time (of `perf_counter`); tell whether something is left."""
+        self._is_waiting = self._rest is not None and self._handle(b"", until)
+        if self._is_held and (
+            not self._is_waiting or self._rest is None or len(self._rest) <= _MAX_WAITING_B
+        ):
+            self._is_held = False
+            self._taker.hold(False)
+        if self._has_ended and not self._is_waiting:
+            self._end()
+        return self._is_waiting
+
+    def _wait(self, turns: Turns) -> None:
+        self._is_waiting = True
+        turns.wait(self)
+        self._hold_back()
+
+    def _hold_back(self) -> None:
+        """Receive no more before what waits was handled, if that is much."""
+        if not self._is_held and self._rest is not None and len(self._rest) > _MAX_WAITING_B:
+            self._is_held = True
+            self._taker.hold(True)
+
+    def _end(self) -> None:
+        rest, self._rest = self._rest, None
+        if rest:
+            self._taker.take_bytes(bytes(rest))
+        self._taker.take_end()
+
+    def _handle(self, data: bytes, until: float) -> bool:
+        """Handle what was received; tell whether something is left that could be handled."""
+        began_at = perf_counter()
+        try:
+            return self._cut(data, until)
+        except Exception:
+            self._taker.failed()
+            return False
+        finally:
+            self._paid_until = used_up(self._paid_until, began_at, perf_counter())
+
+    def _cut(self, data: bytes, until: float) -> bool:
+        buffer: bytes | bytearray = data
+        if self._rest is not None:
+            self._rest += data
+            if len(self._rest) < self._needed_b:
+                return False
+            buffer, self._rest = self._rest, None
+        taker, at, end = self._taker, 0, len(buffer)
+        if not self._is_framing:
+            at = buffer.find(b"\r\n\r\n") + 4
+            if at < 4:
+                if end < _MAX_REQUEST_B:
+                    self._rest, self._needed_b = bytearray(buffer), 0
+                    return False
+                at = end
+            self._is_framing = True
+            taker.take_bytes(bytes(buffer[:at]))
+        while at < end:
+            size_b = frame_size_b(buffer, at)
+            if at + size_b > end and size_b <= MAX_MESSAGE_SIZE_B + _MAX_HEADER_B:
+                self._rest, self._needed_b = bytearray(buffer[at:]), size_b
+                return False
+            if taker.hears:
+                message = (
+                    None if taker.has_fragments else binary_message(buffer, at, size_b, MAX_MESSAGE_SIZE_B)
+                )
+                if message is None:
+                    taker.take_bytes(bytes(buffer[at : at + size_b]))
+                else:
+                    taker.take_message(message)
+            elif buffer[at] & _OPCODE == _CLOSE:
+                taker.take_bytes(bytes(buffer[at : at + size_b]))
+            at += size_b
+            if at < end and perf_counter() > until:
+                self._rest, self._needed_b = bytearray(buffer[at:]), 0
+                return True
+        return False
