@@ -74,6 +74,17 @@ def session_alarm(session: SessionState) -> str:
     return _SESSION_ALARMS.get(session, "")
 
 
+NAME_CHARS: Final = 64
+"""What others, and lists, show of a name."""
+
+
+def too_long_words(name: str) -> str:
+    """Say that a name is too long; empty where it is not."""
+    if len(name) <= NAME_CHARS:
+        return ""
+    return f"! It has {len(name)} characters; a name has {NAME_CHARS} at most."
+
+
 def missing_words(count: int, author: str) -> str:
     """Say that messages before one are not here."""
     return f"⋯ {plural(count, 'message', 'messages')} from {author} {'has' if count == 1 else 'have'} not arrived yet"
@@ -88,6 +99,8 @@ def link_words(link: LinkView, remaining_s: float | None) -> str:
             words = "○ connecting…"
         case LinkState.NOT_TRUSTED:
             return "! the relay's key is not the one you trust"
+        case LinkState.OFFLINE if link.refused:
+            return f"! {link.detail.rstrip('.')} · F3 says what to do"
         case LinkState.OFFLINE:
             words = "○ offline"
             if remaining_s is not None:

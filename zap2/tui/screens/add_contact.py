@@ -10,6 +10,7 @@ from textual.widgets import Button, Input, Static
 
 from zap2.client.api import Client, ContactView
 from zap2.tui.screens.dialog import Dialog
+from zap2.tui.words import too_long_words
 from zap2.tui.work import Failed, ask
 
 
@@ -41,7 +42,8 @@ class AddContactScreen(Dialog[ContactView]):
             yield Input(placeholder="for example +49 1512 3456789", id="number", compact=True)
             yield Static("", id="number-error", classes="field-error", markup=False)
             yield Static("Name for you (may stay empty)", classes="field-label")
-            yield Input(placeholder="as they call themselves", id="name", compact=True, max_length=64)
+            yield Input(placeholder="as they call themselves", id="name", compact=True)
+            yield Static("", id="name-error", classes="field-error", markup=False)
             yield Static(
                 "The relay tells you who registered this number. Compare safety numbers with them later to be "
                 "sure that nobody stands in between.",
@@ -54,6 +56,7 @@ class AddContactScreen(Dialog[ContactView]):
     def on_mount(self) -> None:
         """No error yet."""
         self.say("#number-error", "")
+        self.say("#name-error", "")
 
     @on(Button.Pressed, "#cancel")
     def _cancel(self) -> None:
@@ -67,6 +70,10 @@ class AddContactScreen(Dialog[ContactView]):
         if not number:
             self.say("#number-error", "! Write the phone number of the person you want to add.")
             self.query_one("#number").focus()
+            return
+        if too_long := too_long_words(name):
+            self.say("#name-error", too_long)
+            self.query_one("#name").focus()
             return
         self.say("#number-error", "Asking the relay…")
         self.query_one("#add").disabled = True
@@ -86,3 +93,7 @@ class AddContactScreen(Dialog[ContactView]):
     @on(Input.Changed, "#number")
     def _typing(self) -> None:
         self.say("#number-error", "")
+
+    @on(Input.Changed, "#name")
+    def _naming(self, event: Input.Changed) -> None:
+        self.say("#name-error", too_long_words(event.value.strip()))

@@ -10,6 +10,7 @@ from textual.widgets import Button, Static
 
 from zap2.address import RelayAddress, is_loopback
 from zap2.client.api import Client, LinkChanged, LinkState, LinkView
+from zap2.client.relay.login import remedy_of_refusal
 from zap2.tui.qr import qr_lines
 from zap2.tui.screens.dialog import Dialog
 from zap2.tui.words import link_words
@@ -74,9 +75,14 @@ class AddressScreen(Dialog[None]):
         self.query_one("#close").focus()
 
     def _show(self, link: LinkView) -> None:
-        words = f"{link_words(link, link.retry_in_s)}\n{_MEANS[link.state]}"
-        self.query_one("#link-state", Static).update(words)
+        means = _MEANS[link.state]
+        if link.refused:
+            means = f"{remedy_of_refusal(link.refused)} What you send waits here meanwhile."
+        self.query_one("#link-state", Static).update(f"{self._state_words(link)}\n{means}")
         self.query_one("#reconnect").display = link.state is not LinkState.ONLINE
+
+    def _state_words(self, link: LinkView) -> str:
+        return f"! {link.detail}" if link.refused else link_words(link, link.retry_in_s)
 
     @on(Happened)
     def _happened(self, message: Happened) -> None:

@@ -41,6 +41,7 @@ from zap2.tui.screens.address import AddressScreen
 from zap2.tui.screens.contact import ContactScreen, repair_question
 from zap2.tui.screens.conversation import ConversationPane
 from zap2.tui.screens.safety_number import SafetyNumberScreen
+from zap2.tui.screens.settings import SettingsScreen
 from zap2.tui.widgets.bars import NoticeBar, NoticeButton
 from zap2.tui.widgets.composer import Composer
 from zap2.tui.widgets.conversation_list import ConversationList
@@ -76,6 +77,7 @@ class ChatScreen(Screen[None]):
         bind("ctrl+up,alt+up", "beside(-1)", "Conversation above", "chat.previous", priority=True),
         bind("ctrl+down,alt+down", "beside(1)", "Conversation below", "chat.next", priority=True),
         bind("f5", "reconnect", "Connect now", "chat.reconnect"),
+        bind("f7", "settings", "You at your relay: PIN, and who finds you", "chat.settings", priority=True),
         bind("f8", "dismiss_notice", "Security notice was read", "chat.dismiss-notice"),
         bind("ctrl+end", "newest", "Newest message", "chat.newest"),
     ]
@@ -352,6 +354,10 @@ class ChatScreen(Screen[None]):
     def action_address(self) -> None:
         """Show the link and the address to hand out."""
         self.app.push_screen(AddressScreen(self.client, self._hosting))
+
+    def action_settings(self) -> None:
+        """Show what the relay keeps of oneself, and change it."""
+        self.app.push_screen(SettingsScreen(self.client))
 
     def action_reconnect(self) -> None:
         """Try the link now."""

@@ -13,7 +13,7 @@ from zap2.ids import format_uid
 from zap2.phone import format_number
 from zap2.tui.clock import Clock
 from zap2.tui.screens.dialog import Confirm, Dialog, facts_table
-from zap2.tui.words import SESSION_MEANINGS, moment_words, trust_words
+from zap2.tui.words import SESSION_MEANINGS, moment_words, too_long_words, trust_words
 from zap2.tui.work import Failed, Happened, ask
 
 _TRUST_MEANS = {
@@ -65,7 +65,7 @@ class ContactScreen(Dialog[str]):
             yield Static("", id="contact-trust", markup=False)
             yield Static("", id="contact-facts", classes="dialog-text", markup=False)
             yield Static("Name for you (empty: the name they chose)", classes="field-label")
-            yield Input(value=self._own_name, id="rename", compact=True, max_length=64)
+            yield Input(value=self._own_name, id="rename", compact=True)
             yield Static("", id="contact-error", classes="field-error", markup=False)
             with Horizontal(classes="dialog-buttons"):
                 yield Button("Close", id="close", compact=True)
@@ -126,7 +126,15 @@ class ContactScreen(Dialog[str]):
 
     @on(Input.Submitted, "#rename")
     def _rename(self, event: Input.Submitted) -> None:
-        ask(self, self._client.rename(self._contact.uid, event.value.strip()), self.Loaded)
+        name = event.value.strip()
+        if too_long := too_long_words(name):
+            self.say("#contact-error", too_long)
+        else:
+            ask(self, self._client.rename(self._contact.uid, name), self.Loaded)
+
+    @on(Input.Changed, "#rename")
+    def _naming(self, event: Input.Changed) -> None:
+        self.say("#contact-error", too_long_words(event.value.strip()))
 
     @on(Button.Pressed, "#close")
     def _close(self) -> None:

@@ -26,7 +26,6 @@ from zap2.tui.screens.unlock import Entered
 from zap2.tui.screens.wizard_steps import (
     CODE_DIGITS,
     FIRST_FIELD,
-    NAME_CHARS,
     STEPS,
     TITLES,
     Step,
@@ -35,7 +34,7 @@ from zap2.tui.screens.wizard_steps import (
     route,
     which_relay_words,
 )
-from zap2.tui.words import countdown, error_words
+from zap2.tui.words import countdown, error_words, too_long_words
 from zap2.tui.work import Failed, ask
 from zap2.wire.fields import ErrorCode
 
@@ -294,8 +293,8 @@ class WizardScreen(SteppedScreen):
         name = self._value("name")
         if not name:
             self._say("name", "! Write a name; it may be a short one.")
-        elif len(name) > NAME_CHARS:
-            self._say("name", f"! It has {len(name)} characters; a name has {NAME_CHARS} at most.")
+        elif too_long := too_long_words(name):
+            self._say("name", too_long)
         else:
             self._go_on()
 

@@ -24,7 +24,6 @@ TITLES: Final = {
 }
 
 CODE_DIGITS: Final = 6
-NAME_CHARS: Final = 64
 
 FIRST_FIELD: Final = {step: f"#{step}-field" for step in STEPS}
 
