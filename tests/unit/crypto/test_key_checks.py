@@ -169,7 +169,7 @@ def _statements(person: Person) -> dict[str, tuple[Callable[[bytes], object], by
 @pytest.mark.parametrize("signed", ["identity", "signed set", "one-time pair"])
 @pytest.mark.parametrize("checked", ["identity", "signed set", "one-time pair"])
 def test_signature_of_one_structure_never_verifies_as_another(signed: str, checked: str) -> None:
-    """Labels and lengths keep the structures apart."""
+    """Guards: each structure is signed as what it is; its true signature is refused as any other's."""
     statements = _statements(new_person(1))
     check, signature = statements[checked][0], statements[signed][1]
     if signed == checked:

@@ -42,7 +42,7 @@ def test_messages_arrive_in_any_order_and_some_never(seed: int) -> None:
 
 
 def test_all_payload_sizes_are_in_the_fixed_set() -> None:
-    """Whatever the content's length, only the fixed sizes appear; the boundaries are exact."""
+    """Guards: the choice of a size. Whatever the content's length, only fixed ones appear, the smallest."""
     session, _, rng = confirmed()
     for size_b in PAYLOAD_SIZES_B:
         for content_b in (size_b - 95, size_b - 96, size_b // 2):
@@ -112,7 +112,7 @@ def test_only_the_right_session_recognises_a_payload() -> None:
 
 @pytest.mark.parametrize("is_turn_owed", [True, False])
 def test_rolled_back_state_shares_no_key_stream_and_is_noticed(is_turn_owed: bool) -> None:
-    """Two messages of one position: another key each, so the difference of the ciphertexts tells nothing."""
+    """Guards: the nonce enters the key, so two messages of one position share nothing; the second is noticed."""
     at_alice, at_bob, rng = confirmed()
     if not is_turn_owed:
         at_alice, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)

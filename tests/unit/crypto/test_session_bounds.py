@@ -34,7 +34,7 @@ def hmac_calls(monkeypatch: pytest.MonkeyPatch) -> list[None]:
 
 
 def test_forged_headers_cost_no_hmac(hmac_calls: list[None]) -> None:
-    """Counters are authenticated first: a stranger's huge counters derive nothing."""
+    """Guards: counters are authenticated first; a stranger's huge counters derive nothing."""
     _, at_bob, rng = confirmed()
     state = state_of(at_bob)
     assert state.receiving is not None
@@ -49,7 +49,7 @@ def test_forged_headers_cost_no_hmac(hmac_calls: list[None]) -> None:
 def test_huge_counters_of_the_peer_cost_no_hmac_either(
     previous: int, number: int, hmac_calls: list[None]
 ) -> None:
-    """A peer with true keys gets past the header and is stopped by the bounds, before the first key is derived."""
+    """Guards: a peer with true keys passes the header and is stopped by the bounds before a key is derived."""
     _, at_bob, rng = confirmed()
     at_bob, _ = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
     state = state_of(at_bob)

@@ -273,7 +273,10 @@ def _swapped() -> dict[str, Transcript]:
 
 @pytest.mark.parametrize("field", sorted(_swapped()))
 def test_one_swapped_field_changes_every_key(field: str) -> None:
-    """No identity, prekey or ciphertext can be exchanged without the root and header keys becoming others."""
+    """Guards: the transcript hash covers every public input, and all first keys depend on it.
+
+    No identity, prekey or ciphertext can be exchanged without the root and header keys becoming others.
+    """
     genuine, swapped = _transcript().hash(), _swapped()[field].hash()
     assert genuine != swapped
     keys, others = derive_session_keys(bytes(32), genuine), derive_session_keys(bytes(32), swapped)

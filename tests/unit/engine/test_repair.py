@@ -167,7 +167,7 @@ def test_a_message_that_was_changed_on_its_way_is_no_clone() -> None:
 
 
 def test_a_copied_state_that_sends_is_noticed() -> None:
-    """Two copies of one vault send from the same place: the reader is told, and the session is set up anew."""
+    """Guards: the clone alarm. Two copies of a vault send from one place: the reader is told, the session made anew."""
     world, ann, ben = talking()
     snapshot = world.snapshot(ann)
     world.say(ann, ben, "from the true vault")
