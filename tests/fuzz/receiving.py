@@ -102,7 +102,8 @@ class EngineUnderAttack:
         self.genuine = [mail.payload for mail in mailbox]
         assert {is_sealed_setup(payload) for payload in self.genuine} == {True, False}
         mailbox.clear()
-        self._before, self._dropped = self._state(), self._count_dropped()
+        self._before, self._dropped = vault_of(ben), self._count_dropped()
+        self._memory, self._deadline_ms = ben.engine._memory.copy(), ben.engine.next_deadline_ms()
 
     def check(self, envelopes: Iterable[bytes]) -> None:
         """Try envelopes that are none of the genuine ones, in one batch: acknowledged, counted, and nothing else."""
@@ -111,7 +112,9 @@ class EngineUnderAttack:
         assert effects == [Acknowledge(envelope.token) for envelope in arrived]
         self._dropped += len(arrived)
         assert self._count_dropped() == self._dropped
-        assert self._state() == self._before
+        assert vault_of(self.ben) == self._before
+        assert self.ben.engine._memory == self._memory
+        assert self.ben.engine.next_deadline_ms() == self._deadline_ms
 
     def check_alive(self) -> None:
         """See that the genuine ones are read after everything."""
@@ -123,9 +126,6 @@ class EngineUnderAttack:
 
     def _count_dropped(self) -> int:
         return self.ben.store.settings.get_number(settings.DROPPED)
-
-    def _state(self) -> State:
-        return vault_of(self.ben)
 
 
 def vault_of(person: Person) -> State:
@@ -332,7 +332,7 @@ _contacts: list[_Contact] = []
 
 
 def _check_contact(data: bytes) -> None:
-    if not _contacts or _contacts[0].sent >= 200:
+    if not _contacts or _contacts[0].sent >= 1000:
         _contacts[:] = [_Contact()]
     _contacts[0].say(data)
 
