@@ -1,8 +1,9 @@
 """A relay's backup: one tar file with a consistent copy of its database, taken while it runs, and its two keys.
 
 A database that goes back in time could break promises that were kept since: a one-time pair would be handed out
-twice, a seq used twice, a revoked token be good again. So restoring drops the pairs (their owners publish new ones
-when they come), the tokens, codes and tickets, and lets every mailbox skip far ahead.
+twice, a seq used twice, a revoked token be good again, and somebody whom a renewed delivery token shut out would be let
+in. So restoring drops the pairs and the hashes of delivery tokens (their owners bring new ones when they come), the
+tokens, codes and tickets, and lets every mailbox skip far ahead.
 """
 
 from __future__ import annotations
@@ -124,6 +125,7 @@ def _go_on_from_here(database: sqlite3.Connection) -> None:
     database.executescript(
         "BEGIN IMMEDIATE;"
         "DELETE FROM pair; DELETE FROM token; DELETE FROM code; DELETE FROM ticket;"
+        "UPDATE account SET delivery_token_hash = NULL;"
         f"UPDATE device SET reserved_seq = reserved_seq + {_SKIPPED_SEQS};"
         "COMMIT;"
     )
