@@ -70,7 +70,6 @@ class Delivery:
         "_mailbox",
         "_now_ms",
         "_outlet",
-        "_retry",
         "_retry_after_s",
         "_store",
         "_was_woken",
@@ -101,7 +100,6 @@ class Delivery:
         self._is_caught_up = False
         self._is_reading = False
         self._is_over = False
-        self._retry: asyncio.TimerHandle | None = None
         self._retry_after_s = _FIRST_RETRY_S
 
     def arrived(self, envelope: Envelope) -> None:
@@ -159,8 +157,6 @@ class Delivery:
         self._is_over = True
         self._is_caught_up = False
         self._ahead = []
-        if self._retry is not None:
-            self._retry.cancel()
 
     def _was_read(self, limit: int, result: list[Envelope] | Exception) -> None:
         if self._is_over:
@@ -168,7 +164,7 @@ class Delivery:
         if isinstance(result, Exception):
             if self._retry_after_s == _FIRST_RETRY_S:
                 _log.error("a mailbox could not be read; it is tried again until it can")
-            self._retry = asyncio.get_running_loop().call_later(self._retry_after_s, self._read_again)
+            asyncio.get_running_loop().call_later(self._retry_after_s, self._read_again)
             self._retry_after_s = min(2 * self._retry_after_s, _LAST_RETRY_S)
             return
         self._is_reading = False
