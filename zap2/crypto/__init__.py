@@ -25,6 +25,7 @@ from zap2.crypto.safety_number import SafetyNumber, safety_number
 from zap2.crypto.sealed import MAX_CONTENT_B, Setup, is_sealed_setup, open_setup
 from zap2.crypto.session import PqEpochs, Session
 from zap2.crypto.setup import accept, initiate
+from zap2.crypto.trial import find_session
 
 __all__ = [
     "MAX_CONTENT_B",
@@ -46,6 +47,7 @@ __all__ = [
     "SignedPrekeySecrets",
     "SignedPrekeySet",
     "accept",
+    "find_session",
     "initiate",
     "is_sealed_setup",
     "open_setup",

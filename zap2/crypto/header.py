@@ -47,11 +47,8 @@ def seal_header(key: AESGCM, nonce: bytes, header: Header, transcript_hash: byte
 def open_header(
     keys: Mapping[bytes, AESGCM], sealed: bytes, transcript_hash: bytes
 ) -> tuple[bytes, Header] | None:
-    """Try some header keys on 73 bytes; gives the one that opens them, raw, and the header, or None.
-
-    This loop runs over all keys of all sessions for each envelope, so it does nothing twice.
-    """
-    nonce, encrypted = sealed[1:_NONCE_END], sealed[_NONCE_END:]
+    """Try some header keys on 73 bytes; gives the one that opens them, raw, and the header, or None."""
+    nonce, encrypted = split_header(sealed)
     for raw, key in keys.items():
         try:
             fields = key.decrypt(nonce, encrypted, transcript_hash)
@@ -61,6 +58,6 @@ def open_header(
     return None
 
 
-def nonce_of(sealed: bytes) -> bytes:
-    """Give the nonce of an encrypted header, 12 bytes."""
-    return sealed[1:_NONCE_END]
+def split_header(sealed: bytes) -> tuple[bytes, bytes]:
+    """Give the nonce of an encrypted header, 12 bytes, and its ciphertext, 60 bytes."""
+    return sealed[1:_NONCE_END], sealed[_NONCE_END:]

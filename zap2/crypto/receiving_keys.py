@@ -14,12 +14,18 @@ from zap2.crypto.ratchet_state import RatchetState
 
 
 class ReceivingKeys:
-    """The header keys of one state; `live` ones, of the peer's current and next chain, open nearly everything."""
+    """The header keys of one state; `live` ones, of the peer's current and next chain, open nearly everything.
 
-    __slots__ = ("_next", "_old", "_old_chains", "live")
+    Both collections are by raw key. `transcript_hash` is what the headers are bound to.
+    """
 
-    def __init__(self, ratchet: RatchetState, before: ReceivingKeys | None = None) -> None:
+    __slots__ = ("_next", "_old", "_old_chains", "live", "transcript_hash")
+
+    def __init__(
+        self, ratchet: RatchetState, transcript_hash: bytes, before: ReceivingKeys | None = None
+    ) -> None:
         """Collect the keys of a state, with the objects that are there from one before."""
+        self.transcript_hash: Final = transcript_hash
         known: dict[bytes, AESGCM] = {} if before is None else before.live
         self._next: Final = ratchet.next_receiving_header_key
         raw = [self._next] if ratchet.receiving is None else [ratchet.receiving.header_key, self._next]
@@ -38,9 +44,9 @@ class ReceivingKeys:
         """Give the keys of a later state, which are these as long as no chain came or went."""
         if ratchet.next_receiving_header_key is self._next and ratchet.old is self._old_chains:
             return self
-        return ReceivingKeys(ratchet, self)
+        return ReceivingKeys(ratchet, self.transcript_hash, self)
 
-    def open(self, sealed_header: bytes, transcript_hash: bytes) -> tuple[bytes, Header] | None:
+    def open(self, sealed_header: bytes) -> tuple[bytes, Header] | None:
         """Try all keys on 73 bytes; gives the one that opens them, raw, and the header, or None."""
-        opened = open_header(self.live, sealed_header, transcript_hash)
-        return opened or open_header(self.old, sealed_header, transcript_hash)
+        opened = open_header(self.live, sealed_header, self.transcript_hash)
+        return opened or open_header(self.old, sealed_header, self.transcript_hash)

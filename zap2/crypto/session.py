@@ -20,8 +20,8 @@ from zap2.crypto.header import (
     NONCE_B,
     SEALED_HEADER_B,
     Header,
-    nonce_of,
     seal_header,
+    split_header,
 )
 from zap2.crypto.identity import Identity
 from zap2.crypto.padding import (
@@ -190,12 +190,19 @@ class Session:
         receiving_keys = self._receiving_keys and self._receiving_keys.after(step.state)
         return Session(after, self._lasting, receiving_keys, sending_key), payload
 
-    def recognises(self, payload: bytes) -> bool:
-        """Say whether a payload's header opens with a key of this session: a microsecond for each of a few keys."""
-        if payload[:1] != MESSAGE_TYPE or len(payload) < SEALED_HEADER_B:
-            return False
-        transcript_hash = self._state.origin.transcript_hash
-        return self.receiving_keys.open(payload[:SEALED_HEADER_B], transcript_hash) is not None
+    def pq_epoch_of(self, payload: bytes) -> int:
+        """Give the post-quantum epoch of the chain that a payload came on, which may be earlier than the current one.
+
+        Args:
+            payload: what this session decrypts, or the one before it just decrypted.
+
+        Raises:
+            AuthenticationFailed: it is not this session's.
+        """
+        opened = self.receiving_keys.open(payload[:SEALED_HEADER_B])
+        if opened is None:
+            raise AuthenticationFailed
+        return opened[1].pq_epoch
 
     def decrypt(self, payload: bytes, *, now_s: int) -> tuple[Session, bytes]:
         """Decrypt a ratchet message of the peer's: a payload, or `Setup.message`.
@@ -218,12 +225,11 @@ class Session:
             InvalidKey: the peer's new ratchet key, or its post-quantum key, must not be used.
             InvalidPadding: the peer's frame is wrong, or the post-quantum record in it.
         """
-        if len(payload) not in MESSAGE_SIZES_B or payload[:1] != MESSAGE_TYPE:
+        if not is_ratchet_message(payload):
             raise Malformed("This is not a ratchet message.")
-        state, sealed_header = self._state, payload[:SEALED_HEADER_B]
-        associated_data = state.origin.transcript_hash + sealed_header
-        receiving_keys = self.receiving_keys
-        opened = receiving_keys.open(sealed_header, state.origin.transcript_hash)
+        state, receiving_keys = self._state, self.receiving_keys
+        sealed_header, body = payload[:SEALED_HEADER_B], payload[SEALED_HEADER_B:]
+        opened = receiving_keys.open(sealed_header)
         if opened is None:
             raise AuthenticationFailed
         header_key, header = opened
@@ -234,8 +240,8 @@ class Session:
             elif header.pq_epoch:
                 raise AuthenticationFailed("A header names a post-quantum epoch, and this session has none.")
         ratchet, message_key = RATCHET.receive(state.ratchet, header, now_s=now_s, extra_root_input=extra)
-        nonce, body = nonce_of(sealed_header), payload[SEALED_HEADER_B:]
-        frame = open_body(message_key, nonce, body, associated_data)
+        nonce, _ = split_header(sealed_header)
+        frame = open_body(message_key, nonce, body, state.origin.transcript_hash + sealed_header)
         content, record = parse_frame(frame)
         if record and pq is not None:
             pq = pq_ratchet.read(pq, record, chain_epoch=header.pq_epoch)
@@ -246,11 +252,16 @@ class Session:
     def receiving_keys(self) -> ReceivingKeys:
         """The keys that open headers of the peer's, as the cipher's objects."""
         if self._receiving_keys is None:
-            self._receiving_keys = ReceivingKeys(self._state.ratchet)
+            self._receiving_keys = ReceivingKeys(self._state.ratchet, self._state.origin.transcript_hash)
         return self._receiving_keys
 
     def __repr__(self) -> str:
         return f"Session({self.session_id.hex()[:8]}, is_confirmed={self.is_confirmed})"
+
+
+def is_ratchet_message(payload: bytes) -> bool:
+    """Say whether a payload has the type and one of the sizes of a ratchet message."""
+    return len(payload) in MESSAGE_SIZES_B and payload[:1] == MESSAGE_TYPE
 
 
 def _begins_chain(ratchet: RatchetState, header_key: bytes, header: Header) -> bool:

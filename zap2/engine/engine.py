@@ -29,6 +29,7 @@ from zap2.engine.inputs import Input
 from zap2.engine.memory import Memory
 from zap2.engine.policy import Policy
 from zap2.engine.session_book import SessionBook
+from zap2.engine.signed_sets import SignedSets
 from zap2.engine.work import Work
 from zap2.ids import RandomBytes
 from zap2.vault.store import Store
@@ -136,6 +137,7 @@ class Engine:
         self._policy = policy or Policy()
         self._memory = Memory()
         self.sessions = SessionBook(store.sessions)
+        self.signed_sets = SignedSets()
         self._next_try_at_ms: int | None = None
 
     def handle(self, given: Input, now_ms: int) -> list[Effect]:
@@ -156,7 +158,14 @@ class Engine:
         Args and Raises as for `handle`.
         """
         work = Work(
-            self.store, self.keys, self.sessions, self._memory.copy(), self._policy, self._rng, now_ms
+            self.store,
+            self.keys,
+            self.sessions,
+            self.signed_sets,
+            self._memory.copy(),
+            self._policy,
+            self._rng,
+            now_ms,
         )
         try:
             with self.store.transaction():

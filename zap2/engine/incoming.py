@@ -69,27 +69,27 @@ def _receive_one(work: Work, envelope: ArrivedEnvelope) -> None:
 
 
 def _open(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
-    for entry in work.sessions.by_recency():
-        if entry.session.recognises(envelope.payload):
-            try:
-                session, content = entry.session.decrypt(envelope.payload, now_s=work.now_s)
-            except TooManySkipped:
-                work.alert(AlertCode.GAP, entry.peer)
-                repair.suspect(work, entry.peer)
-                raise
-            except DuplicateMessage:
-                _suspect_clone(work, entry.peer, envelope.payload)
-                raise
-            work.sessions.advance(entry, session, work.now_ms)
-            _remember_place(work, session, envelope.payload)
-            if entry.is_repair:
-                repair.confirm(work, entry.peer)
-            return _Opened(entry.peer, content, session.pq_epoch.receiving)
-    raise AuthenticationFailed
+    entry = work.sessions.find(envelope.payload)
+    if entry is None:
+        raise AuthenticationFailed
+    try:
+        session, content = entry.session.decrypt(envelope.payload, now_s=work.now_s)
+    except TooManySkipped:
+        work.alert(AlertCode.GAP, entry.peer)
+        repair.suspect(work, entry.peer)
+        raise
+    except DuplicateMessage:
+        _suspect_clone(work, entry.peer, envelope.payload)
+        raise
+    work.sessions.advance(entry, session, work.now_ms)
+    _remember_place(work, session, envelope.payload)
+    if entry.is_repair:
+        repair.confirm(work, entry.peer)
+    return _Opened(entry.peer, content, session.pq_epoch_of(envelope.payload))
 
 
 def _open_setup(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
-    signed = {row.sid: SignedPrekeySecrets.decode(row.secrets) for row in work.store.prekeys.signed_sets()}
+    signed = work.signed_sets.decode(work.store.prekeys.signed_sets())
     setup = open_setup(envelope.payload, signed, work.keys.uid)
     peer = setup.identity.uid
     if peer == work.keys.uid:
@@ -102,7 +102,7 @@ def _open_setup(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
         session, content = known.session.decrypt(setup.message, now_s=work.now_s)
         work.sessions.advance(known, session, work.now_ms)
         _remember_place(work, session, setup.message)
-        return _Opened(peer, content, session.pq_epoch.receiving)
+        return _Opened(peer, content, session.pq_epoch_of(setup.message))
     if contact is None and work.store.contacts.count_requests() >= work.policy.open_requests:
         # So many strangers wait already that one more only serves to flood.
         raise AuthenticationFailed
@@ -126,7 +126,7 @@ def _open_setup(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
     if is_in_use and opening is not None:
         repair.take_in(work, peer, opening)
     outgoing.seal_waiting(work, peer)
-    return _Opened(peer, content, session.pq_epoch.receiving)
+    return _Opened(peer, content, session.pq_epoch_of(setup.message))
 
 
 def _accept(work: Work, setup: Setup, signed: SignedPrekeySecrets) -> tuple[Session, bytes]:

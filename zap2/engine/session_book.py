@@ -16,7 +16,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from zap2.crypto import Session
+from zap2.crypto import Session, find_session
 from zap2.ids import Uid
 from zap2.vault.rows import SessionRow
 from zap2.vault.sessions import SessionStore
@@ -110,6 +110,13 @@ class SessionBook:
         yield from (
             entry for session_id, entry in reversed(self._entries.items()) if session_id not in self._staged
         )
+
+    def find(self, payload: bytes) -> Entry | None:
+        """Give the session that an envelope belongs to, which then is to decrypt it."""
+        session = find_session([entry.session for entry in self.by_recency()], payload)
+        if session is None:
+            return None
+        return self._staged.get(session.session_id) or self._entries[session.session_id]
 
     def for_sending(self, peer: Uid) -> Entry | None:
         """Give the session to send on with one person."""

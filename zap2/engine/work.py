@@ -9,6 +9,7 @@ from zap2.engine.effects import Alert, AlertCode, ContactUpdated, ConversationUp
 from zap2.engine.memory import Memory
 from zap2.engine.policy import Policy
 from zap2.engine.session_book import SessionBook
+from zap2.engine.signed_sets import SignedSets
 from zap2.errors import UnknownConversation
 from zap2.ids import RandomBytes, Uid, conversation_with
 from zap2.vault.rows import ContactRow
@@ -24,6 +25,7 @@ class Work:
     store: Store
     keys: IdentityKeys
     sessions: SessionBook
+    signed_sets: SignedSets
     memory: Memory
     policy: Policy
     rng: RandomBytes = field(repr=False)

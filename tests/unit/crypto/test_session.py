@@ -7,7 +7,7 @@ import random
 import pytest
 
 from tests.crypto_world import NOW_S, as_peer, confirmed, new_person, send_many, set_up, state_of, unchanged
-from zap2.crypto import PAYLOAD_SIZES_B, Session
+from zap2.crypto import PAYLOAD_SIZES_B, Session, find_session
 from zap2.crypto.header import Header
 from zap2.crypto.primitives import X25519KeyPair
 from zap2.errors import (
@@ -36,7 +36,7 @@ def test_messages_arrive_in_any_order_and_some_never(seed: int) -> None:
         while under_way[side] and dice.random() < 0.5:
             content, payload = under_way[side].pop(dice.randrange(len(under_way[side])))
             sides[1 - side] = Session.decode(sides[1 - side].encode())
-            assert sides[1 - side].recognises(payload)
+            assert find_session([sides[1 - side]], payload)
             sides[1 - side], read = sides[1 - side].decrypt(payload, now_s=NOW_S)
             assert read == content
 
@@ -103,11 +103,49 @@ def test_only_the_right_session_recognises_a_payload() -> None:
     at_alice, at_bob, rng = confirmed(1)
     other, _, _ = confirmed(2)
     _, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
-    assert at_bob.recognises(payload)
-    assert not other.recognises(payload)
-    assert not at_alice.recognises(payload)
-    assert not at_bob.recognises(b"")
-    assert not at_bob.recognises(b"\x01" + bytes(30))
+    assert find_session([at_bob], payload)
+    assert not find_session([other], payload)
+    assert not find_session([at_alice], payload)
+    assert not find_session([at_bob], b"")
+    assert not find_session([at_bob], b"\x01" + bytes(30))
+
+
+def test_keys_of_live_chains_are_tried_before_those_of_earlier_ones() -> None:
+    """Where a key is an earlier chain's in the first session and the current one's in the last, the last is found."""
+    at_alice, before, rng = confirmed()
+    at_alice, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+    _, late = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+    before, _ = before.decrypt(payload, now_s=NOW_S)
+    after = before
+    for _ in range(2):
+        after, payload = after.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_alice, _ = at_alice.decrypt(payload, now_s=NOW_S)
+        at_alice, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+        after, _ = after.decrypt(payload, now_s=NOW_S)
+    assert find_session([after], late) is after
+    assert find_session([after, before], late) is before
+
+
+def test_a_late_message_tells_the_epoch_of_its_own_chain() -> None:
+    """The chain of a message that comes late may stand on fewer epochs than the current one."""
+    at_alice, at_bob, rng = confirmed()
+    for _ in range(40):
+        at_alice, late = at_alice.encrypt(b"late", rng=rng, now_s=NOW_S)
+        at_alice, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_bob, _ = at_bob.decrypt(payload, now_s=NOW_S)
+        epoch = at_bob.pq_epoch.receiving
+        assert at_bob.pq_epoch_of(late) == at_bob.pq_epoch_of(payload) == epoch
+        at_bob, payload = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_alice, _ = at_alice.decrypt(payload, now_s=NOW_S)
+        at_alice, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_bob, _ = at_bob.decrypt(payload, now_s=NOW_S)
+        if at_bob.pq_epoch.receiving > epoch:
+            break
+    assert at_bob.pq_epoch.receiving == at_bob.pq_epoch_of(payload) == epoch + 1
+    at_bob, content = at_bob.decrypt(late, now_s=NOW_S)
+    assert (content, at_bob.pq_epoch_of(late)) == (b"late", epoch)
+    with pytest.raises(AuthenticationFailed):
+        at_bob.pq_epoch_of(bytes(512))
 
 
 @pytest.mark.parametrize("is_turn_owed", [True, False])
@@ -209,7 +247,7 @@ def test_old_keys_do_not_open_later_messages() -> None:
         at_bob, payload = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
         at_alice, _ = at_alice.decrypt(payload, now_s=NOW_S)
     _, payload = at_alice.encrypt(b"secret again", rng=rng, now_s=NOW_S)
-    assert not stolen.recognises(payload)
+    assert not find_session([stolen], payload)
     with pytest.raises(AuthenticationFailed):
         stolen.decrypt(payload, now_s=NOW_S)
 

@@ -124,6 +124,33 @@ def test_a_gap_that_persists_is_asked_for_once_and_filled_in_place() -> None:
     assert ben.store.contacts.count_repairs(ann.uid, 0) == 1
 
 
+def test_a_message_that_comes_late_shows_the_epoch_of_its_own_chain() -> None:
+    """It comes on a chain that ended since, before the post-quantum epoch of the current one was folded in."""
+    world, ann, ben = talking()
+    late, epoch = b"", 0
+    for turn in range(40):
+        world.settle(5)
+        world.go_offline(ben)
+        world.say(ann, ben, f"late {turn}")
+        world.settle(2)
+        mailbox = world.relay.accounts[ben.uid].mailbox
+        (lost,) = mailbox
+        mailbox.clear()
+        world.go_online(ben)
+        world.say(ann, ben, "in time")
+        world.settle(3)
+        epochs = {row.text: row.pq_epoch or 0 for row in history(ann, ben)}
+        if late and epochs["in time"] > epoch:
+            break
+        late, epoch = lost.payload, epochs[f"late {turn}"]
+        world.say(ben, ann, "answer")
+        world.settle(3)
+    world.give(ben, inputs.EnvelopesArrived((inputs.ArrivedEnvelope(1, late),)))
+    at_ben = {row.text: row.pq_epoch for row in history(ben, ann)}
+    assert at_ben[f"late {turn - 1}"] == epoch
+    assert at_ben["in time"] == epoch + 1
+
+
 def test_a_gap_that_cannot_be_filled_does_not_repair_for_ever() -> None:
     world, ann, ben = talking()
     world.go_offline(ben)
@@ -195,6 +222,7 @@ def test_repairs_are_limited_to_one_an_hour_and_five_a_day() -> None:
                 ben.store,
                 engine.keys,
                 engine.sessions,
+                engine.signed_sets,
                 engine._memory,
                 SMALL,
                 world.rng.randbytes,
