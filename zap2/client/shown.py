@@ -82,7 +82,8 @@ class MessageView:
     `position` orders a conversation and is unique in it. `state` is None for messages of others. `missing_before`
     says how many messages of the same author, before this one, have not arrived; they appear in place if they do.
     `pq_epoch` counts the post-quantum epochs that the chain of this message stands on, None where it is not encrypted
-    (yet).
+    (yet). `is_sealed` says of an own message whether it left over a connection that does not tell the relay who sent
+    it; None until it left, and for messages of others.
     """
 
     conversation: ConversationId
@@ -98,6 +99,7 @@ class MessageView:
     failure: str | None = None
     missing_before: int = 0
     pq_epoch: int | None = None
+    is_sealed: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +125,8 @@ class ContactView:
     """What is known of one person.
 
     `number` is set only when the relay's directory confirmed it. `has_one_time_prekey` is False when the current
-    session was set up without a one-time prekey pair, None without a session.
+    session was set up without a one-time prekey pair, None without a session. `is_sealed` says whether what is sent to
+    them goes over a connection that does not tell the relay who sends it.
     """
 
     uid: Uid
@@ -135,6 +138,7 @@ class ContactView:
     added_at_ms: int
     has_one_time_prekey: bool | None
     session: SessionState = SessionState.NONE
+    is_sealed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -169,6 +169,7 @@ class Views:
             added_at_ms=row.added_at_ms,
             has_one_time_prekey=entry.session.has_one_time_prekey if entry else None,
             session=_session_state(row, entry is not None),
+            is_sealed=row.state == ContactState.ACCEPTED and row.delivery_token is not None,
         )
 
     def _message(self, row: MessageRow) -> MessageView:
@@ -185,6 +186,7 @@ class Views:
             state=_state(row.state),
             failure=failure_words(row.failure),
             pq_epoch=row.pq_epoch,
+            is_sealed=row.is_sealed,
             missing_before=0 if row.is_mine else self._missing_before(row),
         )
 

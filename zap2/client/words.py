@@ -6,13 +6,14 @@ from typing import Final
 
 from zap2.client.api import Notice, NoticeLevel
 from zap2.engine.effects import AlertCode
-from zap2.engine.sealing import ACCOUNT_GONE, EXPIRED, REFUSED
+from zap2.engine.sealing import ACCOUNT_GONE, BLOCKED, EXPIRED, REFUSED
 from zap2.ids import Uid, conversation_with
 
 _FAILURES: Final = {
     ACCOUNT_GONE: "The relay knows no such account any more.",
     EXPIRED: "It waited 30 days and could not be delivered.",
     REFUSED: "The relay refused this message.",
+    BLOCKED: "You blocked this person before it had left. Accept them and try again, if you want it to go.",
 }
 
 _ALERTS: Final[dict[AlertCode, tuple[NoticeLevel, str]]] = {

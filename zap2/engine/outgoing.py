@@ -35,8 +35,7 @@ def send_text(work: Work, command: SendText) -> None:
         _write_note(work, command)
         return
     contact = work.contact(peer)
-    if contact.state == "blocked":
-        raise InvalidMessage("You blocked this person.", "Accept them again before you write to them.")
+    _check_not_blocked(contact)
     _check_not_moved(contact)
     if contact.state == "request":
         work.store.contacts.set_state(peer, "accepted")
@@ -56,6 +55,7 @@ def retry(work: Work, command: Retry) -> None:
     if row.state != states.FAILED:
         return
     peer = peer_of(command.conversation)
+    _check_not_blocked(work.contact(peer))
     _check_not_moved(work.contact(peer))
     sealing.promote(work, command.conversation, command.message, states.QUEUED)
     work.store.outbox.wait(peer, command.conversation, command.message)
@@ -166,6 +166,11 @@ def do_without_keys(work: Work, answer: KeysNotFetched) -> None:
     for row in work.store.outbox.waiting_for(peer):
         work.store.outbox.stop_waiting(row.number)
         sealing.promote(work, row.conversation, row.message, states.FAILED, sealing.ACCOUNT_GONE)
+
+
+def _check_not_blocked(contact: ContactRow) -> None:
+    if contact.state == "blocked":
+        raise InvalidMessage("You blocked this person.", "Accept them again before you write to them.")
 
 
 def _check_not_moved(contact: ContactRow) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zap2.engine import delivery, receipts
+from zap2.engine import delivery, receipts, sealing
 from zap2.engine.effects import AlertCode, ConversationUpdated, LookUpNumber
 from zap2.engine.inputs import (
     Accept,
@@ -53,9 +53,10 @@ def accept(work: Work, command: Accept) -> None:
 
 
 def block(work: Work, command: Block) -> None:
-    """Hear nothing more of somebody, and tell them nothing."""
+    """Hear nothing more of somebody, and tell them nothing: what has not left yet fails."""
     work.contact(command.uid)
     work.store.contacts.set_state(command.uid, "blocked")
+    sealing.hold_back(work, command.uid)
     work.store.outbox.forgive_receipts(command.uid)
     delivery.shut_out(work, command.uid)
     work.contact_changed(command.uid)

@@ -73,7 +73,7 @@ def suspect(work: Work, peer: Uid) -> bool:
 def is_wanted(work: Work, peer: Uid) -> bool:
     """Say whether the next session with somebody is to be a repair."""
     contact = work.store.contacts.get(peer)
-    if contact is None or contact.session_state != REPAIRING:
+    if contact is None or contact.state == "blocked" or contact.session_state != REPAIRING:
         return False
     entry = work.sessions.for_sending(peer)
     return entry is None or not entry.is_repair or entry.session.is_confirmed

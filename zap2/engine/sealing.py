@@ -20,6 +20,7 @@ from zap2.wire.content import Opening, Part, Profile, encode_content
 ACCOUNT_GONE: Final = "account-gone"
 EXPIRED: Final = "expired"
 REFUSED: Final = "refused"
+BLOCKED: Final = "blocked"
 
 
 def seal(work: Work, peer: Uid, parts: list[Part], about: WaitingRow | None = None) -> None:
@@ -83,6 +84,16 @@ def promote(
     work.store.messages.set_state(conversation, work.keys.uid, message, state, failure)
     work.emit(MessageUpdated(conversation, message))
     work.emit(ConversationUpdated(conversation))
+
+
+def hold_back(work: Work, peer: Uid) -> None:
+    """Fail what waits for somebody who was just blocked. What is under way may have arrived, and takes its answer."""
+    for waiting in work.store.outbox.waiting_for(peer):
+        work.store.outbox.stop_waiting(waiting.number)
+        promote(work, waiting.conversation, waiting.message, states.FAILED, BLOCKED)
+    for row in work.store.outbox.for_peer(peer):
+        if row.envelope not in work.memory.in_flight:
+            give_up(work, row, BLOCKED)
 
 
 def give_up(work: Work, row: OutboxRow, failure: str) -> None:

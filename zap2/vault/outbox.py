@@ -80,6 +80,13 @@ class OutboxStore:
         )
         return [OutboxRow(*row) for row in rows]
 
+    def for_peer(self, peer: Uid) -> list[OutboxRow]:
+        """Give all envelopes for one person, oldest first."""
+        rows = self._connection.execute(
+            f"SELECT {_COLUMNS} FROM outbox WHERE peer = ? ORDER BY number", (peer,)
+        )
+        return [OutboxRow(*row) for row in rows]
+
     def next_try_at_ms(self, after_ms: int) -> int | None:
         """Give when the next envelope that was put off comes due."""
         row = self._connection.execute(

@@ -8,7 +8,7 @@ from tests.sim.quiet import DAY_MS, Quiet, history, states
 from tests.sim.relay import Malice
 from zap2.engine import inputs
 from zap2.engine.effects import AlertCode, SendEnvelope
-from zap2.engine.sealing import ACCOUNT_GONE
+from zap2.engine.sealing import ACCOUNT_GONE, BLOCKED
 from zap2.errors import InvalidMessage, NotTrusted, UnknownConversation
 from zap2.ids import Uid, conversation_with
 from zap2.wire.content import Receipt, ReceiptKind, encode_content
@@ -135,6 +135,50 @@ def test_what_a_blocked_person_sends_is_not_stored_and_not_confirmed() -> None:
     assert states(world.ann, world.ben) == ["delivered", "sent"]
     with pytest.raises(InvalidMessage):
         world.say(world.ben, world.ann, "you are blocked")
+
+
+def test_what_waits_for_a_person_who_is_blocked_does_not_go_out() -> None:
+    """A text without a session, and texts that are encrypted already: all fail and say why, and stay failed."""
+    world = Quiet(people=3)
+    ann, ben, carl = world.people.values()
+    world.befriend()
+    world.say(ann, ben, "before")
+    world.settle()
+    world.go_offline(ann)
+    world.give(ann, inputs.AddContact(carl.uid, carl.number))
+    world.say(ann, ben, "sealed and not sent")
+    world.say(ann, carl, "not even sealed")
+    for other in (ben, carl):
+        world.give(ann, inputs.Block(other.uid))
+        row = history(ann, other)[-1]
+        assert (row.state, row.failure) == ("failed", BLOCKED)
+    world.go_online(ann)
+    world.settle()
+    assert [row.text for row in history(ben, ann)] == ["before"]
+    assert history(carl, ann) == []
+    with pytest.raises(InvalidMessage):
+        world.give(ann, inputs.Retry(conversation_with(ben.uid), history(ann, ben)[-1].id))
+    for other in (ben, carl):
+        world.give(ann, inputs.Accept(other.uid))
+        world.give(ann, inputs.Retry(conversation_with(other.uid), history(ann, other)[-1].id))
+    world.settle()
+    assert [row.text for row in history(ben, ann)] == ["before", "sealed and not sent"]
+    assert [row.text for row in history(carl, ann)] == ["not even sealed"]
+
+
+def test_a_session_with_a_blocked_person_is_not_repaired() -> None:
+    world = Quiet()
+    world.befriend()
+    ann, ben = world.ann, world.ben
+    world.say(ann, ben, "hello")
+    world.settle()
+    world.go_offline(ann)
+    world.give(ann, inputs.Repair(ben.uid))
+    world.give(ann, inputs.Block(ben.uid))
+    world.relay.ways.clear()
+    world.go_online(ann)
+    world.settle()
+    assert world.relay.ways == []
 
 
 def test_a_number_that_somebody_claims_falsely_is_not_shown_as_theirs() -> None:
