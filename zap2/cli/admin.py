@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import datetime
 import json
+import os
 import socket
 from pathlib import Path
 from typing import Any, Final
@@ -15,11 +17,12 @@ from zap2.cli.places import relay_data_dir
 from zap2.errors import Unreachable, UsageError
 from zap2.server.admin_socket import MAX_LINE_B, reachable
 from zap2.server.backup import back_up, restore
+from zap2.server.move import MOVED_FILE, move_to_postgres
 
 _PATIENCE_S: Final = 60.0
 _DAY_S: Final = 24 * 3600
 _WITH_WHAT: Final = ("block", "unblock", "quota", "backup", "restore")
-_ALL: Final = ("stats", "accounts", "invite", *_WITH_WHAT, "drain")
+_ALL: Final = ("stats", "accounts", "invite", *_WITH_WHAT, "drain", "move")
 _ACTIONS: Final = """\
 actions:
   stats         connections, accounts, mail, refusals
@@ -31,6 +34,7 @@ actions:
   drain         send all clients away one after another, then end the relay: [--over SECONDS]
   backup FILE   write a backup; the relay may run
   restore FILE  make a new data folder of a backup
+  move          carry everything from SQLite over to PostgreSQL, while no relay runs: --to URL
 """
 
 
@@ -56,6 +60,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--over", metavar="SECONDS", type=reading.seconds, default=30.0, help="drain: how long it takes"
     )
+    parser.add_argument(
+        "--to",
+        metavar="URL",
+        default=os.environ.get("ZAP2_STORE", ""),
+        help="move: an empty database, postgresql://user@host:port/database; also from ZAP2_STORE",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -73,6 +83,8 @@ def run(arguments: argparse.Namespace) -> int:
         case "restore":
             restore(Path(arguments.what), data_dir)
             say(f"Restored into {data_dir}; `zap2 serve --data {data_dir}` starts it.")
+        case "move":
+            _move(data_dir, arguments.to)
         case _:
             done = ask(data_dir, _question(arguments))
             say(json.dumps(done) if arguments.json else _words(arguments.action, done))
@@ -101,6 +113,19 @@ def ask(data_dir: Path, question: dict[str, Any]) -> Any:
     if "error" in answer:
         raise UsageError(answer["error"], answer.get("hint", ""))
     return answer["done"]
+
+
+def _move(data_dir: Path, url: str) -> None:
+    if not url.startswith(("postgresql://", "postgres://")):
+        raise UsageError(
+            "`zap2 admin move` needs --to postgresql://user@host:port/database.",
+            "Or give the URL in ZAP2_STORE, where other users of this machine cannot read it.",
+        )
+    moved = asyncio.run(move_to_postgres(data_dir, url))
+    say(
+        f"Moved accounts: {moved.accounts:,}, waiting envelopes: {moved.envelopes:,}. Start the relay as before, with"
+        f" --store (or ZAP2_STORE) naming that database. The old one is {data_dir / MOVED_FILE}: nothing uses it."
+    )
 
 
 def _question(arguments: argparse.Namespace) -> dict[str, Any]:
