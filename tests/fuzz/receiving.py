@@ -264,10 +264,14 @@ def _check_peer_header(data: bytes) -> None:
 
 
 def _goes_on(session: Session, payload: bytes) -> None:
-    with suppress(CryptoError, WireError):
+    """What a peer sends is refused with a documented error, or the session after it can be stored and answers."""
+    try:
         after, _ = session.decrypt(payload, now_s=NOW_S)
-        assert Session.decode(after.encode()).encode() == after.encode()
-        after.encrypt(b"answer", rng=random.Random(3).randbytes, now_s=NOW_S)
+    except (CryptoError, WireError):
+        return
+    assert Session.decode(after.encode()).encode() == after.encode()
+    _, answer = after.encrypt(b"answer", rng=random.Random(3).randbytes, now_s=NOW_S)
+    assert len(answer) in PAYLOAD_SIZES_B
 
 
 @cache
@@ -364,7 +368,13 @@ RECEIVERS: dict[str, Target] = {
     "session": Target(_recipes(), _check_session),
     "frame of a peer": Target(_frames, _check_peer_frame),
     "record of a peer": Target(
-        lambda: [b"", b"\x01\x00\x03" + bytes(5) + b"\x04" + bytes(128)], _check_peer_record
+        lambda: [
+            b"",
+            b"\x01\x00\x03" + bytes(5) + b"\x04" + bytes(128),
+            b"\x01\x00\x24" + bytes(5) + b"\x27" + b"\xff" * 300,
+            b"\x02\x00\x00\x1f\xff\xff\xff\xff\x22" + b"\xff" * 1088,
+        ],
+        _check_peer_record,
     ),
     "header of a peer": Target(
         lambda: [
