@@ -18,6 +18,7 @@ from pathlib import Path
 from zap2.server.limits import Limits, Rate
 from zap2.server.options import RelayOptions
 from zap2.server.relay import Relay
+from zap2.server.serve import collect_less_often
 
 _UNBOUNDED = Rate(1e9, 1e9)
 UNLIMITED = Limits(
@@ -134,6 +135,7 @@ def relay_server(data_dir: Path, *arguments: str) -> ServerProcess:
 
 async def _serve(options: RelayOptions) -> None:
     async with Relay(options) as relay:
+        collect_less_often()
         print(relay.port, flush=True)
         await asyncio.to_thread(sys.stdin.read)
 

@@ -6,11 +6,12 @@ here (`zap2.server.framing`); everything else is handed on as it came, a whole f
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from time import perf_counter
 from typing import Final, Protocol
 
 from zap2.server.framing import binary_message, frame_size_b
-from zap2.server.turns import SLICE_S, Turns, has_share_left, used_up
+from zap2.server.turns import AHEAD_S, SHARE, SLICE_S, Turns
 from zap2.wire.fields import MAX_MESSAGE_SIZE_B
 
 _MAX_HEADER_B: Final = 14
@@ -24,17 +25,6 @@ _ALWAYS: Final = float("inf")
 class Taker(Protocol):
     """The connection, as its intake sees it."""
 
-    @property
-    def hears(self) -> bool:
-        """Whether messages still count; a closing frame does in any case."""
-
-    @property
-    def has_fragments(self) -> bool:
-        """Whether a message has begun that is not whole."""
-
-    def take_message(self, message: bytes) -> None:
-        """Take a whole binary message."""
-
     def take_bytes(self, data: bytes) -> None:
         """Take the request, or a whole frame that is no whole message."""
 
@@ -46,6 +36,29 @@ class Taker(Protocol):
 
     def failed(self) -> None:
         """Handling raised an exception, which is being handled now."""
+
+
+class _Nobody:
+    """In the place of a connection that is gone, so that it and its intake do not hold each other."""
+
+    def take_bytes(self, data: bytes) -> None:
+        pass
+
+    def take_end(self) -> None:
+        pass
+
+    def hold(self, is_held: bool) -> None:
+        pass
+
+    def failed(self) -> None:
+        pass
+
+
+_NOBODY: Final = _Nobody()
+
+
+def _drop(message: bytes) -> None:
+    """Nobody is to be told."""
 
 
 class Intake:
@@ -66,10 +79,13 @@ class Intake:
         "_rest",
         "_taker",
         "_turns",
+        "has_fragments",
+        "is_deaf",
+        "take_message",
     )
 
     def __init__(self, taker: Taker, turns: Turns | None) -> None:
-        self._taker = taker
+        self._taker: Taker = taker
         self._turns = turns
         self._rest: bytearray | None = None
         self._needed_b = 0
@@ -78,6 +94,13 @@ class Intake:
         self._is_waiting = False
         self._is_held = False
         self._has_ended = False
+        # Plain attributes, for they are looked at for every message.
+        self.take_message: Callable[[bytes], None] = _drop
+        """Takes a whole binary message; set when there is somebody to tell."""
+        self.has_fragments = False
+        """Set while a message has begun that is not whole."""
+        self.is_deaf = False
+        """Set when messages count no longer; a closing frame does in any case."""
 
     @property
     def is_held(self) -> bool:
@@ -87,12 +110,12 @@ class Intake:
     def received(self, data: bytes) -> None:
         """Handle what came, now or when it is this connection's turn."""
         turns = self._turns
-        if turns is None:
-            self._handle(data, _ALWAYS)
-            return
         now = perf_counter()
-        if self._is_framing and not self._is_waiting and has_share_left(self._paid_until, now):
-            if self._handle(data, now + SLICE_S):
+        if turns is None:
+            self._handle(data, now, _ALWAYS)
+            return
+        if self._paid_until < now + AHEAD_S and self._is_framing and not self._is_waiting:
+            if self._handle(data, now, now + SLICE_S):
                 self._wait(turns)
             return
         if self._rest is None:
@@ -112,12 +135,15 @@ class Intake:
         return self._is_waiting
 
     def drop(self) -> None:
-        """Handle nothing more."""
+        """Handle nothing more, and know nobody to tell."""
         self._rest = None
+        self._is_held = self._has_ended = False
+        self.take_message = _drop
+        self._taker = _NOBODY
 
     def go_on(self, until: float) -> bool:
         """Handle what was received until this time (of `perf_counter`); tell whether something is left."""
-        self._is_waiting = self._rest is not None and self._handle(b"", until)
+        self._is_waiting = self._rest is not None and self._handle(b"", perf_counter(), until)
         if self._is_held and (
             not self._is_waiting or self._rest is None or len(self._rest) <= _MAX_WAITING_B
         ):
@@ -144,16 +170,16 @@ class Intake:
             self._taker.take_bytes(bytes(rest))
         self._taker.take_end()
 
-    def _handle(self, data: bytes, until: float) -> bool:
+    def _handle(self, data: bytes, began_at: float, until: float) -> bool:
         """Handle what was received; tell whether something is left that could be handled."""
-        began_at = perf_counter()
         try:
-            return self._cut(data, until)
+            is_left = self._cut(data, until)
         except Exception:
             self._taker.failed()
-            return False
-        finally:
-            self._paid_until = used_up(self._paid_until, began_at, perf_counter())
+            is_left = False
+        used_s = (perf_counter() - began_at) / SHARE
+        self._paid_until = used_s + (self._paid_until if self._paid_until > began_at else began_at)
+        return is_left
 
     def _cut(self, data: bytes, until: float) -> bool:
         buffer: bytes | bytearray = data
@@ -177,14 +203,14 @@ class Intake:
             if at + size_b > end and size_b <= MAX_MESSAGE_SIZE_B + _MAX_HEADER_B:
                 self._rest, self._needed_b = bytearray(buffer[at:]), size_b
                 return False
-            if taker.hears:
+            if not self.is_deaf:
                 message = (
-                    None if taker.has_fragments else binary_message(buffer, at, size_b, MAX_MESSAGE_SIZE_B)
+                    None if self.has_fragments else binary_message(buffer, at, size_b, MAX_MESSAGE_SIZE_B)
                 )
                 if message is None:
                     taker.take_bytes(bytes(buffer[at : at + size_b]))
                 else:
-                    taker.take_message(message)
+                    self.take_message(message)
             elif buffer[at] & _OPCODE == _CLOSE:
                 taker.take_bytes(bytes(buffer[at : at + size_b]))
             at += size_b

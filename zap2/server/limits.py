@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Final
 
 from zap2.wire.fields import DELIVERY_WINDOW
+
+_ROUNDING_MS: Final = 0.01
+"""What sums of times since 1970 may be off, in the precision that they have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,63 +86,70 @@ class Buckets:
         max_keys: how many are remembered. A forgotten bucket is a full one.
     """
 
-    __slots__ = ("_burst", "_levels", "_max_keys", "_per_s", "taken")
+    __slots__ = ("_burst_ms", "_full_at_ms", "_max_keys", "_ms_each", "_rate", "taken")
 
     def __init__(self, rate: Rate, max_keys: int) -> None:
-        self._burst = rate.burst
-        self._per_s = rate.per_s
+        self._rate = rate
+        self._ms_each = 1000 / rate.per_s
+        self._burst_ms = rate.burst * self._ms_each
         self._max_keys = max_keys
         self.taken: Callable[[Hashable, float], None] | None = None
         """Called after something was taken, with key and amount; the amount is negative when it was given back."""
-        # Key → level, and when it was that. Insertion order is the order of use. A plain dict would look for its first
-        # key among all that were deleted before it.
-        self._levels: OrderedDict[Hashable, tuple[float, int]] = OrderedDict()
+        # Key → when that bucket will be full again: one number says how full it is at any time. In the order of use.
+        # A plain dict would look for its first key among all that were deleted before it.
+        self._full_at_ms: OrderedDict[Hashable, float] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._levels)
+        return len(self._full_at_ms)
 
     def take(self, key: Hashable, now_ms: int, amount: float = 1.0) -> float:
         """Take from a bucket; give 0.0, or the seconds after which there is enough (nothing was taken then)."""
-        level, then_ms = self._levels.pop(key, (self._burst, now_ms))
-        level = min(self._burst, level + max(0, now_ms - then_ms) * self._per_s / 1000)
-        wait_s = 0.0
-        if level >= amount:
-            level -= amount
-        else:
-            wait_s = (amount - level) / self._per_s
-        if level < self._burst:
-            self._levels[key] = (level, now_ms)
-            if len(self._levels) > self._max_keys:
-                self._levels.popitem(last=False)
-        if self.taken is not None and not wait_s:
+        full_at_ms = self._full_at_ms.get(key, 0.0)
+        if full_at_ms < now_ms:
+            full_at_ms = now_ms
+        full_at_ms += amount * self._ms_each
+        wait_ms = full_at_ms - now_ms - self._burst_ms
+        if wait_ms > _ROUNDING_MS:
+            # No bucket is emptier than empty, unless the clock went back.
+            wait_ms = min(wait_ms, amount * self._ms_each)
+            self._keep(key, now_ms + self._burst_ms + wait_ms - amount * self._ms_each)
+            return wait_ms / 1000
+        self._keep(key, full_at_ms)
+        if self.taken is not None:
             self.taken(key, amount)
-        return wait_s
+        return 0.0
 
     def missing_s(self, key: Hashable, now_ms: int, amount: float = 1.0) -> float:
         """Give the seconds after which there is enough, 0.0 if there is now. Takes nothing."""
-        level, then_ms = self._levels.get(key, (self._burst, now_ms))
-        level = min(self._burst, level + max(0, now_ms - then_ms) * self._per_s / 1000)
-        return max(0.0, amount - level) / self._per_s
+        full_at_ms = max(self._full_at_ms.get(key, 0.0), now_ms)
+        needed_ms = amount * self._ms_each
+        wait_ms = min(full_at_ms + needed_ms - now_ms - self._burst_ms, needed_ms)
+        return wait_ms / 1000 if wait_ms > _ROUNDING_MS else 0.0
 
     def give_back(self, key: Hashable, now_ms: int, amount: float = 1.0) -> None:
         """Undo a `take`: what it was for should not count after all."""
-        level, then_ms = self._levels.pop(key, (self._burst, now_ms))
-        level = min(self._burst, level + max(0, now_ms - then_ms) * self._per_s / 1000 + amount)
-        if level < self._burst:
-            self._levels[key] = (level, now_ms)
+        full_at_ms = self._full_at_ms.pop(key, 0.0) - amount * self._ms_each
+        if full_at_ms > now_ms + _ROUNDING_MS:
+            self._keep(key, full_at_ms)
         if self.taken is not None:
             self.taken(key, -amount)
 
     def settle(self, key: Hashable, now_ms: int, at_most: float) -> None:
         """Lower a bucket to what others have left in it; a fuller one stays as it is."""
-        level, then_ms = self._levels.pop(key, (self._burst, now_ms))
-        level = min(self._burst, level + max(0, now_ms - then_ms) * self._per_s / 1000, at_most)
-        if level < self._burst:
-            self._levels[key] = (level, now_ms)
-            if len(self._levels) > self._max_keys:
-                self._levels.popitem(last=False)
+        full_at_ms = max(
+            self._full_at_ms.get(key, 0.0), now_ms + self._burst_ms - max(0.0, at_most) * self._ms_each
+        )
+        if full_at_ms > now_ms + _ROUNDING_MS:
+            self._keep(key, full_at_ms)
+
+    def _keep(self, key: Hashable, full_at_ms: float) -> None:
+        kept = self._full_at_ms
+        kept[key] = full_at_ms
+        kept.move_to_end(key)
+        if len(kept) > self._max_keys:
+            kept.popitem(last=False)
 
     @property
     def rate(self) -> Rate:
         """What each bucket holds, and how it refills."""
-        return Rate(self._burst, self._per_s)
+        return self._rate

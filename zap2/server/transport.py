@@ -253,18 +253,6 @@ class WebSocketConnection(asyncio.Protocol):
 
     # ------------------------------------------------------------------------------------- from the intake
 
-    @property
-    def hears(self) -> bool:
-        return self._close_by is None
-
-    @property
-    def has_fragments(self) -> bool:
-        return bool(self._fragments)
-
-    def take_message(self, message: bytes) -> None:
-        if self._session is not None:
-            self._session.message_received(message)
-
     def take_bytes(self, data: bytes) -> None:
         websocket = self._websocket
         websocket.receive_data(data)
@@ -317,6 +305,7 @@ class WebSocketConnection(asyncio.Protocol):
         websocket.send_response(websocket.accept(request))
         if websocket.state is State.OPEN:
             self._session = self._open_session(self)
+            self._intake.take_message = self._session.message_received
 
     def _take_frame(self, frame: WebSocketFrame) -> None:
         opcode = frame.opcode
@@ -327,6 +316,7 @@ class WebSocketConnection(asyncio.Protocol):
             self.close(CloseCode.UNSUPPORTED, "binary messages only")
         elif opcode is Opcode.BINARY or opcode is Opcode.CONT:
             self._fragments.append(bytes(frame.data))
+            self._intake.has_fragments = not frame.fin
             if len(self._fragments) > _MAX_FRAGMENTS:
                 self.close(CloseCode.POLICY, "too many fragments")
             elif frame.fin:
@@ -366,6 +356,7 @@ class WebSocketConnection(asyncio.Protocol):
                 transport.close()
 
     def _expect_close(self) -> None:
+        self._intake.is_deaf = True
         if self._close_by is None:
             self._close_by = self._loop.time() + self._patience.close_s
 

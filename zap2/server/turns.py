@@ -16,9 +16,9 @@ from typing import Final, Protocol
 
 SLICE_S: Final = 0.000_2
 """What is spent in a turn on those who wait; also what one connection may use at once."""
-_SHARE: Final = 0.02
+SHARE: Final = 0.02
 """The part of the loop's time that a connection may use without waiting."""
-_AHEAD_S: Final = 0.25
+AHEAD_S: Final = 0.25
 """For how long ahead a connection may have used its share: 5 ms at once, after a pause."""
 
 
@@ -58,13 +58,3 @@ class Turns:
             self._is_due = bool(waiting)
             if waiting:
                 self._loop.call_soon(self._spend_slice)
-
-
-def used_up(paid_until: float, began_at: float, ended_at: float) -> float:
-    """Give until when a connection has used its share, now that it used some more."""
-    return max(paid_until, began_at) + (ended_at - began_at) / _SHARE
-
-
-def has_share_left(paid_until: float, now: float) -> bool:
-    """Tell whether a connection may be handled at once."""
-    return paid_until < now + _AHEAD_S

@@ -36,9 +36,6 @@ def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
 class _Taker:
     """A connection that notes what it is given."""
 
-    hears = True
-    has_fragments = False
-
     def __init__(self) -> None:
         self.taken: list[bytes] = []
         self.is_held = False
@@ -63,6 +60,12 @@ class _Taker:
         self.failures += 1
 
 
+def _intake(taker: _Taker, turns: Turns) -> Intake:
+    intake = Intake(taker, turns)
+    intake.take_message = taker.take_message
+    return intake
+
+
 def _message(data: bytes) -> bytes:
     return Frame(Opcode.BINARY, data).serialize(mask=True)
 
@@ -78,7 +81,7 @@ async def _until(taker: _Taker, count: int) -> int:
 
 async def test_a_flood_is_handled_bit_by_bit_and_others_in_between() -> None:
     turns, flooding, modest = Turns(), _Taker(), _Taker()
-    flood, words = Intake(flooding, turns), Intake(modest, turns)
+    flood, words = _intake(flooding, turns), _intake(modest, turns)
     messages = [b"%d" % number for number in range(500)]
     flood.received(_REQUEST + b"".join(map(_message, messages)))
     words.received(_REQUEST + _message(b"hello"))
@@ -92,7 +95,7 @@ async def test_a_flood_is_handled_bit_by_bit_and_others_in_between() -> None:
 
 async def test_a_modest_connection_does_not_wait() -> None:
     turns, taker = Turns(), _Taker()
-    intake = Intake(taker, turns)
+    intake = _intake(taker, turns)
     intake.received(_REQUEST)
     await _until(taker, 1)
     intake.received(_message(b"now"))
@@ -101,7 +104,7 @@ async def test_a_modest_connection_does_not_wait() -> None:
 
 async def test_who_had_its_share_waits() -> None:
     turns, taker = Turns(), _Taker()
-    intake = Intake(taker, turns)
+    intake = _intake(taker, turns)
     intake.received(_REQUEST + b"".join(_message(b"%d" % number) for number in range(100)))
     await _until(taker, 101)
     intake.received(_message(b"later"))
@@ -112,7 +115,7 @@ async def test_who_had_its_share_waits() -> None:
 
 async def test_reading_stops_while_much_waits() -> None:
     turns, taker = Turns(), _Taker()
-    intake = Intake(taker, turns)
+    intake = _intake(taker, turns)
     intake.received(_REQUEST)
     await _until(taker, 1)
     size_b = 0
@@ -127,7 +130,7 @@ async def test_reading_stops_while_much_waits() -> None:
 
 async def test_what_came_before_the_end_is_handled_before_it() -> None:
     turns, taker = Turns(), _Taker()
-    intake = Intake(taker, turns)
+    intake = _intake(taker, turns)
     intake.received(_REQUEST + _message(b"1") + _message(b"2"))
     assert intake.ended()
     assert not taker.has_ended
@@ -138,17 +141,17 @@ async def test_what_came_before_the_end_is_handled_before_it() -> None:
 
 async def test_one_that_fails_costs_the_others_nothing() -> None:
     turns, bad, good = Turns(), _Taker(), _Taker()
-    Intake(bad, turns).received(_REQUEST + _message(b"bad"))
-    Intake(good, turns).received(_REQUEST + _message(b"good"))
+    _intake(bad, turns).received(_REQUEST + _message(b"bad"))
+    _intake(good, turns).received(_REQUEST + _message(b"good"))
     await _until(good, 2)
     assert bad.failures == 1
 
 
 async def test_a_connection_that_is_gone_is_passed_over() -> None:
     turns, gone, there = Turns(), _Taker(), _Taker()
-    dropped = Intake(gone, turns)
+    dropped = _intake(gone, turns)
     dropped.received(_REQUEST + _message(b"1"))
     dropped.drop()
-    Intake(there, turns).received(_REQUEST)
+    _intake(there, turns).received(_REQUEST)
     await _until(there, 1)
     assert not gone.taken
