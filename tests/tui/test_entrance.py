@@ -277,7 +277,7 @@ async def test_what_is_typed_between_two_steps_arrives_in_the_next_one() -> None
     """Guards people who type faster than the relay answers: no key is lost, and none lands in the wrong field."""
     signup = StageSignup(StageClient(), registration="invite")
     app = _first_run(signup)
-    keys = f"\n{signup.invite}\n+49151234567890\b\n123456\nBo\n{PASSPHRASE}\n{PASSPHRASE}\n"
+    keys = f"\nwrong\b\b\b\b\b{signup.invite}\n+49151234567890\b\n123456\nBo\n{PASSPHRASE}\n{PASSPHRASE}\n"
     names = {"\n": "enter", "\b": "backspace"}
     signup.answers.clear()
     async with running(app) as pilot:
@@ -289,6 +289,23 @@ async def test_what_is_typed_between_two_steps_arrives_in_the_next_one() -> None
         await until(pilot, lambda: isinstance(app.screen, ChatScreen))
     assert ("create", "Bo", PASSPHRASE, signup.invite) in signup.calls
     assert ("request_code", "+4915123456789", signup.invite) in signup.calls
+
+
+async def test_keys_that_delete_are_done_before_an_enter_right_after_them() -> None:
+    """Guards a correction typed in one go: nothing of it reaches the next field, whose answer stays as it was."""
+    signup = StageSignup(StageClient(), registration="invite", asks_code=False)
+    app = _first_run(signup)
+    async with running(app) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: "Your invite" in screen_text(app))
+        await _fill(pilot, app, "wrong", "Your phone number")
+        await _fill(pilot, app, "+4915123456789", "This invite is unknown")
+        for key in ("backspace",) * 5 + tuple(signup.invite) + ("enter",):
+            app.post_message(events.Key(key, key if len(key) == 1 else None))
+        await until(pilot, lambda: "Your phone number" in screen_text(app))
+        await until(pilot, lambda: app.screen.query_one("#phone-field", Input).has_focus)
+        assert app.screen.query_one("#invite-field", Input).value == signup.invite
+        assert app.screen.query_one("#phone-field", Input).value == "+4915123456789"
 
 
 async def test_what_was_typed_ahead_of_a_step_that_fails_is_dropped() -> None:

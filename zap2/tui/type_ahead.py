@@ -50,12 +50,35 @@ class TypeAhead:
         self._keys += keys[: _MOST - len(self._keys)]
 
 
+class PromptInput(Input):
+    """A field that has done what its keys say before it takes the next one.
+
+    Textual sends a key with a binding up to the app and back, and an Enter typed right after it would be quicker.
+    """
+
+    async def _on_key(self, event: events.Key) -> None:
+        match event.key:
+            case "backspace":
+                self.action_delete_left()
+            case "ctrl+u":
+                self.action_delete_left_all()
+            case "ctrl+w":
+                self.action_delete_left_word()
+            case "delete":
+                self.action_delete_right()
+            case _:
+                await super()._on_key(event)
+                return
+        event.stop()
+        event.prevent_default()
+
+
 def press(field: Input, key: str) -> None:
     """Do in a field what a kept key would have done there."""
     if key == _BACKSPACE:
         field.action_delete_left()
     else:
-        field.insert_text_at_cursor(key)
+        field.replace(key, *sorted(field.selection))
 
 
 async def drained(pump: MessagePump) -> None:

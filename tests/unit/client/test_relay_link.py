@@ -260,3 +260,14 @@ async def test_being_replaced_by_another_connection_is_told_and_not_fought() -> 
         down = await reports.next(LinkDown)
     assert "connected from somewhere else" in down.reason
     assert down.retry_in_s == 300.0
+
+
+async def test_being_blocked_while_connected_is_told_and_not_fought() -> None:
+    async def block(peer: Peer) -> None:
+        await peer.admit()
+        await peer.close(4007)
+
+    async with scripted_relay(block) as relay, running(make_transport(relay)) as reports:
+        down = await reports.next(LinkDown)
+    assert down.reason == "The relay's host has blocked this account."
+    assert (down.refused, down.retry_in_s) == ("account-blocked", 300.0)

@@ -46,6 +46,7 @@ _CLOSED: Final[dict[int, str]] = {
     CloseCode.SLOW_READER: "This connection was too slow for the relay.",
     CloseCode.SILENT: "The relay heard nothing from here for too long.",
     CloseCode.FLOOD: "The relay closed the connection: too many requests.",
+    CloseCode.BLOCKED: "The relay's host has blocked this account.",
 }
 _REFUSES_US: Final = frozenset(
     {

@@ -42,7 +42,7 @@ from zap2.client.relay.sealed import SealedWay
 from zap2.client.transport import LinkConnecting, LinkDown, LinkUp, Outcome, PublishedKeys, TransportEvent
 from zap2.errors import NotTrusted, ProtocolViolation, Refused, TransportError, Unreachable, Zap2Error
 from zap2.ids import EnvelopeId, RandomBytes, Uid
-from zap2.wire.fields import MAX_ACKS, MAX_EXPIRY_S, MAX_PAIRS_PER_PUBLISH, CloseCode
+from zap2.wire.fields import MAX_ACKS, MAX_EXPIRY_S, MAX_PAIRS_PER_PUBLISH, CloseCode, ErrorCode
 from zap2.wire.frames import (
     Bundle,
     Done,
@@ -213,6 +213,8 @@ class RelayTransport:
             asked_s = inbox.reconnect_after_s
         elif ending.close_code == CloseCode.REPLACED:
             asked_s = _LONG_WAIT_S
+        elif ending.close_code == CloseCode.BLOCKED:
+            refused, asked_s = ErrorCode.ACCOUNT_BLOCKED, _LONG_WAIT_S
         if asked_s is not None:
             wait_s = max(wait_s, self._backoff.spread_s(min(asked_s, _LONGEST_WAIT_S)))
         return LinkDown(reason, wait_s, refused=refused)

@@ -96,6 +96,8 @@ def words_of_refusal(refused: Refused) -> str:
     """Say why a log-in was refused."""
     if refused.code == ErrorCode.NOT_FOUND:
         return "The relay has no account for this profile."
+    if refused.code == ErrorCode.ACCOUNT_BLOCKED:
+        return "The relay's host has blocked this account."
     return f"The relay refused the log-in: {refused}"
 
 
@@ -105,6 +107,8 @@ def remedy_of_refusal(code: str) -> str:
         return (
             "Ask its host to restore the backup of the relay, or sign up again under another --profile name."
         )
+    if code == ErrorCode.ACCOUNT_BLOCKED:
+        return "Ask the relay's host why, and to let you in again, or sign up elsewhere under another --profile name."
     return "Ask the relay's host."
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Final
 
@@ -50,4 +51,8 @@ def of_error_frame(frame: Error) -> Refused:
     """Make an error of a relay's refusal. Codes that this version does not know are kept."""
     code = frame.code if _CODE.fullmatch(frame.code) else UNKNOWN_CODE
     words = sanitize(frame.message, max_chars=_MAX_WORDS, single_line=True)
-    return Refused(code, words or "The relay refused this.", frame.retry_after_s, _HINTS.get(code, ""))
+    hint = _HINTS.get(code, "")
+    if code == ErrorCode.TOO_MANY_TRIES and frame.retry_after_s is not None:
+        # Of PINs, not of codes: there is no new one to ask for.
+        hint = f"There are new tries in {math.ceil(frame.retry_after_s / 3600)} h."
+    return Refused(code, words or "The relay refused this.", frame.retry_after_s, hint)

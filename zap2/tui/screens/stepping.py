@@ -59,10 +59,14 @@ class SteppedScreen(Screen[None]):
         # A field that takes the focus before it has its size scrolls its text out of sight.
         self.call_after_refresh(self.app.call_later, self._arrive)
 
-    def stay(self) -> None:
-        """Go back to the first field; what was typed ahead was meant for another one."""
-        self._busy = False
+    def drop(self) -> None:
+        """Forget what was typed ahead: it was meant for another field than the one that follows."""
         self._ahead.clear()
+
+    def stay(self) -> None:
+        """Go back to the first field."""
+        self._busy = False
+        self.drop()
         self.set_focus(self.first_field())
 
     async def _arrive(self) -> None:
@@ -72,8 +76,10 @@ class SteppedScreen(Screen[None]):
         self._moving = False
         field = self.first_field()
         self.set_focus(field)
+        # With the focus it marks what is in it, which must not happen between two of the keys.
+        await drained(field)
         # Of a long answer the beginning is shown, although the cursor stands at its end.
-        field.call_later(field.scroll_to, 0, animate=False)
+        field.scroll_to(0, animate=False)
         while not self.is_waiting and (key := self._ahead.next()) is not None:
             if key == ENTER:
                 if not self.enter():

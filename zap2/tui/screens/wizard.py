@@ -334,6 +334,7 @@ class WizardScreen(SteppedScreen):
     @on(Failed)
     def _failed(self, message: Failed) -> None:
         message.stop()
+        self.drop()
         code, words = message.error.code, f"! {error_words(message.error)}"
         if code == ErrorCode.PIN_NEEDED and not self._is_pin_needed:
             self._is_pin_needed = True

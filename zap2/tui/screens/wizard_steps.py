@@ -6,9 +6,10 @@ from typing import Final
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
-from textual.widgets import Button, Input, Static
+from textual.widgets import Button, Static
 
 from zap2.client.api import RelayView, VerificationView
+from zap2.tui.type_ahead import PromptInput
 
 STEPS: Final = ("relay", "invite", "phone", "code", "name", "passphrase", "pin")
 """All that there can be; `route` says which ones there are."""
@@ -62,7 +63,7 @@ class Step(Vertical):
             case "relay":
                 yield Static("", id="relay-words", classes="card-text", markup=False)
                 yield _label("Relay address")
-                yield Input(
+                yield PromptInput(
                     placeholder="for example zap2://fingerprint@host:port", id="relay-field", compact=True
                 )
                 yield _error(self.step)
@@ -72,12 +73,14 @@ class Step(Vertical):
                     "is good for one account."
                 )
                 yield _label("Invite")
-                yield Input(placeholder="for example abcd-efgh-ijkl-mnop", id="invite-field", compact=True)
+                yield PromptInput(
+                    placeholder="for example abcd-efgh-ijkl-mnop", id="invite-field", compact=True
+                )
                 yield _error(self.step)
                 yield _text("Capitals, blanks and hyphens in it do not matter.", "note")
             case "phone":
                 yield _label("Phone number, with country code")
-                yield Input(placeholder="for example +49 1512 3456789", id="phone-field", compact=True)
+                yield PromptInput(placeholder="for example +49 1512 3456789", id="phone-field", compact=True)
                 yield _error(self.step)
                 yield _text(
                     "Friends find you by it. The relay keeps a keyed hash of it, not the number.", "note"
@@ -85,13 +88,15 @@ class Step(Vertical):
             case "code":
                 yield Static("", id="code-words", classes="card-text", markup=False)
                 yield _label("Code")
-                yield Input(placeholder="for example 123456", id="code-field", compact=True, max_length=12)
+                yield PromptInput(
+                    placeholder="for example 123456", id="code-field", compact=True, max_length=12
+                )
                 yield _error(self.step)
                 yield Button("New code", id="resend", compact=True)
             case "name":
                 yield _text("People you write to see this name. The relay never does.")
                 yield _label("Name")
-                yield Input(placeholder="for example Ada", id="name-field", compact=True)
+                yield PromptInput(placeholder="for example Ada", id="name-field", compact=True)
                 yield _error(self.step)
             case "passphrase":
                 yield _text(
@@ -99,10 +104,10 @@ class Step(Vertical):
                     "messages are gone."
                 )
                 yield _label("Passphrase")
-                yield Input(password=True, id="passphrase-field", compact=True)
+                yield PromptInput(password=True, id="passphrase-field", compact=True)
                 yield Static("", id="strength", classes="note", markup=False)
                 yield _label("The same once more")
-                yield Input(password=True, id="again-field", compact=True)
+                yield PromptInput(password=True, id="again-field", compact=True)
                 yield _error(self.step)
             case _:
                 yield _text(
@@ -111,7 +116,7 @@ class Step(Vertical):
                     "and your contacts see a new safety number."
                 )
                 yield _label("Registration PIN")
-                yield Input(password=True, id="pin-field", compact=True)
+                yield PromptInput(password=True, id="pin-field", compact=True)
                 yield _error(self.step)
                 yield _text(
                     "It is not the code, and not your passphrase. Without it, take another number.", "note"
