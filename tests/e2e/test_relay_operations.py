@@ -165,6 +165,7 @@ async def test_monitoring_shows_what_goes_on() -> None:
             "zap2_online 1.0",
             "zap2_envelopes_total 1.0",
             "zap2_logins_total 1.0",
+            "zap2_sealed_total 0.0",
         ):
             assert line in text
         assert 'zap2_refusals_total{code="not-found"} 1.0' in text

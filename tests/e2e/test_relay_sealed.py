@@ -41,6 +41,7 @@ async def test_who_has_the_token_gets_in_without_saying_who_it_is() -> None:
         async with connected(host.port) as client:
             answers = [await client.sealed_to(owner, _TOKEN, bytes([n]) * 512) for n in (1, 2)]
         assert answers == [f.Sent(1, "stored", 0), f.Sent(2, "stored", 0)]
+        assert host.relay._services.counts.sealed == 2
         async with logged_in(host.port, owner) as client:
             mail = [await client.next_mail() for _ in range(2)]
             assert [deliver.payload[0] for deliver in mail] == [1, 2]

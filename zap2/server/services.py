@@ -65,6 +65,8 @@ class Counts:
     turned_away: int = 0
     """Connections that were dropped before their handshake: too many, too often, or while the relay stops."""
     logins: int = 0
+    sealed: int = 0
+    """Sealed envelopes that were taken, repetitions too."""
     refusals: Counter[str] = field(default_factory=Counter)
     """Refused requests by code."""
     store_s: float = 0.0

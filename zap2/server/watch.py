@@ -59,6 +59,7 @@ class _Figures(Collector):
         if services.redis_is_up is not None:
             is_up = int(services.redis_is_up())
             yield GaugeMetricFamily("zap2_redis_up", "1 while Redis answers.", value=is_up)
+        yield CounterMetricFamily("zap2_sealed", "Sealed envelopes taken.", value=counts.sealed)
         refusals = CounterMetricFamily("zap2_refusals", "Refused requests.", labels=["code"])
         for code, count in counts.refusals.items():
             refusals.add_metric([code], count)

@@ -47,6 +47,7 @@ def send_sealed(
 
     def answered_blindly(answer: Sent | Error) -> None:
         if isinstance(answer, Sent):
+            services.counts.sealed += 1
             answered(Sent(answer.rid, "stored", 0))
         elif answer.code == ErrorCode.NOT_FOUND:
             limiter.wrong_tokens_per_source.take(source, now_ms)
