@@ -22,6 +22,7 @@ from zap2.crypto.header import SEALED_HEADER_B
 from zap2.engine import delivery, outgoing, people, prekeeping, receipts, repair
 from zap2.engine.effects import Acknowledge, AlertCode, ConversationUpdated, MessageStored
 from zap2.engine.inputs import ArrivedEnvelope, EnvelopesArrived
+from zap2.engine.session_book import Entry
 from zap2.engine.work import Work
 from zap2.errors import (
     AuthenticationFailed,
@@ -72,20 +73,10 @@ def _open(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
     entry = work.sessions.find(envelope.payload)
     if entry is None:
         raise AuthenticationFailed
-    try:
-        session, content = entry.session.decrypt(envelope.payload, now_s=work.now_s)
-    except TooManySkipped:
-        work.alert(AlertCode.GAP, entry.peer)
-        repair.suspect(work, entry.peer)
-        raise
-    except DuplicateMessage:
-        _suspect_clone(work, entry.peer, envelope.payload)
-        raise
-    work.sessions.advance(entry, session, work.now_ms)
-    _remember_place(work, session, envelope.payload)
-    if entry.is_repair:
+    opened = _decrypt(work, entry, envelope.payload)
+    if entry.is_repair and not entry.session.is_confirmed:
         repair.confirm(work, entry.peer)
-    return _Opened(entry.peer, content, session.pq_epoch_of(envelope.payload))
+    return opened
 
 
 def _open_setup(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
@@ -99,10 +90,7 @@ def _open_setup(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
         return None
     known = work.sessions.by_setup(setup.setup_hash)
     if known is not None:
-        session, content = known.session.decrypt(setup.message, now_s=work.now_s)
-        work.sessions.advance(known, session, work.now_ms)
-        _remember_place(work, session, setup.message)
-        return _Opened(peer, content, session.pq_epoch_of(setup.message))
+        return _decrypt(work, known, setup.message)
     if contact is None and work.store.contacts.count_requests() >= work.policy.open_requests:
         # So many strangers wait already that one more only serves to flood.
         raise AuthenticationFailed
@@ -127,6 +115,22 @@ def _open_setup(work: Work, envelope: ArrivedEnvelope) -> _Opened | None:
         repair.take_in(work, peer, opening)
     outgoing.seal_waiting(work, peer)
     return _Opened(peer, content, session.pq_epoch_of(setup.message))
+
+
+def _decrypt(work: Work, entry: Entry, message: bytes) -> _Opened:
+    """Decrypt for a session that is here; a gap beyond the bounds is told, and so is a copy of the peer's state."""
+    try:
+        session, content = entry.session.decrypt(message, now_s=work.now_s)
+    except TooManySkipped:
+        work.alert(AlertCode.GAP, entry.peer)
+        repair.suspect(work, entry.peer)
+        raise
+    except DuplicateMessage:
+        _suspect_clone(work, entry.peer, message)
+        raise
+    work.sessions.advance(entry, session, work.now_ms)
+    _remember_place(work, session, message)
+    return _Opened(entry.peer, content, session.pq_epoch_of(message))
 
 
 def _accept(work: Work, setup: Setup, signed: SignedPrekeySecrets) -> tuple[Session, bytes]:

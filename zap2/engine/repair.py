@@ -62,7 +62,7 @@ def suspect(work: Work, peer: Uid) -> bool:
     if is_within_limits:
         _begin(work, peer)
         return True
-    if contact.session_state != SUSPECT:
+    if contact.session_state not in (SUSPECT, BROKEN):
         is_broken = count(peer, work.now_ms - _DAY_MS) >= policy.repairs_a_day
         _enter(work, peer, BROKEN if is_broken else SUSPECT)
         if is_broken:

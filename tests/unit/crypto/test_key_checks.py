@@ -79,6 +79,31 @@ def test_bad_agreement_key_in_a_document_is_refused_although_signed(key: bytes) 
         Identity.parse(document, keys.sign(lp(b"Zap2 v1 identity", document)))
 
 
+@pytest.mark.parametrize("version", [0, 2])
+def test_a_document_of_another_version_is_refused_although_signed(version: int) -> None:
+    """Nothing is negotiated: what its owner signs as another version is no identity here."""
+    keys = new_person(1).keys
+    document = bytes([version]) + keys.document[1:]
+    with pytest.raises(InvalidKey):
+        Identity.parse(document, keys.sign(lp(b"Zap2 v1 identity", document)))
+
+
+@pytest.mark.parametrize("size_b", [0, 63, 65, 128])
+def test_a_signature_of_another_length_is_refused(size_b: int) -> None:
+    """With our own error, whatever the library makes of it."""
+    keys = new_person(1).keys
+    with pytest.raises(InvalidSignature, match="64 bytes"):
+        Identity.parse(keys.document, (keys.document_signature * 2)[:size_b])
+
+
+def test_a_set_that_expires_before_it_was_made_is_refused_although_signed() -> None:
+    """An owner whose clock jumped, or who plays: the set has no time in which it may be used."""
+    bob = new_person(1)
+    later_s = bob.signed.public.expires_s
+    with pytest.raises(PrekeyRefused):
+        _signed_again(bob, created_s=later_s).check(bob.identity, now_s=NOW_S, lowest_sid=0)
+
+
 def _signed_again(person: Person, **changes: Any) -> SignedPrekeySet:
     changed = replace(person.signed.public, **changes)
     head = (

@@ -331,6 +331,7 @@ def test_the_same_envelope_twice_is_acknowledged_twice_and_shown_once() -> None:
     world.give(ben, arrived)
     assert [row.text for row in history(ben, ann)] == ["once"]
     assert world.relay.accounts[ben.uid].mailbox == []
+    assert ben.store.settings.get_number("dropped-envelopes") == 0, "it was recognised, not found unreadable"
 
 
 def test_a_false_receipt_changes_only_messages_to_its_sender() -> None:
