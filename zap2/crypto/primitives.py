@@ -37,6 +37,7 @@ MLKEM1024_PUBLIC_B: Final = 1568
 MLKEM1024_CIPHERTEXT_B: Final = 1568
 
 _SHA256: Final = hashes.SHA256()
+_LENGTH: Final = struct.Struct(">I")
 _FIELD_PRIME: Final = 2**255 - 19
 _SIGN_BIT: Final = 1 << 255
 
@@ -67,7 +68,7 @@ _SMALL_ORDER_Y: Final = frozenset(
 
 def lp(*parts: bytes) -> bytes:
     """Join parts, each after its length as 4 bytes, big-endian, so that no two lists give the same bytes."""
-    return b"".join(struct.pack(">I", len(part)) + part for part in parts)
+    return b"".join([_LENGTH.pack(len(part)) + part for part in parts])
 
 
 def hkdf_sha256(*, salt: bytes, ikm: bytes, info: bytes, length_b: int) -> bytes:

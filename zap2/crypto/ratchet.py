@@ -234,14 +234,12 @@ class DoubleRatchet:
 
 def expire(state: RatchetState, now_s: int) -> RatchetState:
     """Drop skipped keys and old chains that are older than 30 days."""
-    limit_s = now_s - SKIPPED_KEPT_S
-    first_key = next(iter(state.skipped.values()), None)
-    if (first_key is None or first_key.skipped_at_s > limit_s) and (
-        not state.old or state.old[0].closed_at_s > limit_s
-    ):
+    old, skipped, limit_s = state.old, state.skipped, now_s - SKIPPED_KEPT_S
+    has_old = old and old[0].closed_at_s <= limit_s
+    if not has_old and not (skipped and next(iter(skipped.values())).skipped_at_s <= limit_s):
         return state
-    old = tuple(chain for chain in state.old if chain.closed_at_s > limit_s)
-    skipped = {index: key for index, key in state.skipped.items() if key.skipped_at_s > limit_s}
+    old = tuple(chain for chain in old if chain.closed_at_s > limit_s)
+    skipped = {index: key for index, key in skipped.items() if key.skipped_at_s > limit_s}
     return _within_bounds(structs.replace(state, old=old, skipped=skipped))
 
 
