@@ -141,6 +141,7 @@ class StageClient:
         state: MessageState | None = None,
         failure: str | None = None,
         missing_before: int = 0,
+        is_sealed: bool | None = None,
         tell: bool = True,
     ) -> MessageView:
         """Put a message into a conversation: own if it has a state, else from the peer and unread."""
@@ -161,6 +162,7 @@ class StageClient:
             state,
             failure,
             missing_before,
+            is_sealed=is_sealed,
         )
         thread.append(message)
         unread = view.unread + 1 if state is None else 0

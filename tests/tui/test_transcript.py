@@ -177,6 +177,22 @@ async def test_failed_message_can_be_sent_again_by_key() -> None:
         assert len(client.called("retry")) == 1
 
 
+async def test_details_say_whether_the_relay_knows_who_sent_it() -> None:
+    """Guards the line about sealed sending: for what left, and only for that."""
+    client, ada = long_client(1)
+    shown = {True: "the relay was not told", False: "known to the relay", None: ""}
+    app = app_for(client)
+    async with running(app) as pilot:
+        for is_sealed, words in shown.items():
+            client.write(ada, "mine", at_ms=NOW_MS, state=MessageState.SENT, is_sealed=is_sealed)
+            await pilot.press("f6", "f6", "end", "enter")
+            await until(pilot, lambda: isinstance(app.screen, MessageDetails))
+            text = screen_text(app)
+            assert [one for one in shown.values() if one and one in text] == ([words] if words else [])
+            await pilot.press("escape", "escape")
+            await until(pilot, lambda: not isinstance(app.screen, MessageDetails))
+
+
 async def test_details_say_what_a_state_means() -> None:
     """Guards the words for a message."""
     client = StageClient()

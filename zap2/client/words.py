@@ -13,7 +13,7 @@ _FAILURES: Final = {
     ACCOUNT_GONE: "The relay knows no such account any more.",
     EXPIRED: "It waited 30 days and could not be delivered.",
     REFUSED: "The relay refused this message.",
-    BLOCKED: "You blocked this person before it had left. Accept them and try again, if you want it to go.",
+    BLOCKED: "You blocked this person before it had left. Unblock them (F2) and try again, if you want it to go.",
 }
 
 _ALERTS: Final[dict[AlertCode, tuple[NoticeLevel, str]]] = {

@@ -25,6 +25,9 @@ _NO_ONE_TIME_PREKEY = (
     "less protected than usual, because their relay had no one-time prekey left; later ones are not"
 )
 
+_SEALED = "sealed: the relay is not told that what you send them comes from you"
+_NOT_SEALED = "the relay sees who writes, until they have accepted you and answered"
+
 
 def repair_question(title: str) -> Confirm:
     """Ask before a session is set up anew."""
@@ -106,6 +109,8 @@ class ContactScreen(Dialog[str]):
         ]
         if contact.has_one_time_prekey is False:
             facts.append(("First message", _NO_ONE_TIME_PREKEY))
+        if contact.state is ContactState.ACCEPTED and contact.session is not SessionState.NONE:
+            facts.append(("Sender", _SEALED if contact.is_sealed else _NOT_SEALED))
         return [*facts, ("Account", format_uid(contact.uid))]
 
     @on(Happened)

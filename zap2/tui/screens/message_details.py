@@ -12,6 +12,9 @@ from zap2.tui.clock import Clock
 from zap2.tui.screens.dialog import Dialog, facts_table
 from zap2.tui.words import STATE_MEANINGS, moment_words, state_label
 
+_SEALED = "sealed: the relay was not told whom it came from"
+_NAMED = "known to the relay, which cannot read the message"
+
 
 class MessageDetails(Dialog[str]):
     """Shows a message's times and state; its result is "copy" or "retry"."""
@@ -40,6 +43,8 @@ class MessageDetails(Dialog[str]):
             facts.append(("Because", message.failure))
         if message.pq_epoch is not None:
             facts.append(("Encrypted", _encryption_words(message.pq_epoch)))
+        if message.is_sealed is not None:
+            facts.append(("Sender", _SEALED if message.is_sealed else _NAMED))
         facts.append(("Id", format_message_id(message.id)))
         with VerticalScroll(classes="dialog", can_focus=False):
             yield Static("Message", classes="dialog-title")
