@@ -152,6 +152,18 @@ def test_a_stranger_is_given_nothing_and_their_own_token_is_kept_for_later() -> 
     assert token_of(ann, ben) == own_token(ben)
 
 
+def test_even_a_session_that_is_set_up_with_a_stranger_gives_them_nothing() -> None:
+    world = Quiet()
+    ann, ben = world.ann, world.ben
+    world.give(ann, inputs.AddContact(ben.uid, ben.number))
+    world.say(ann, ben, "do you know me?")
+    world.settle()
+    world.give(ben, inputs.Repair(ann.uid))
+    world.settle()
+    assert ben.engine.sessions.for_sending(ann.uid) is not None
+    assert token_of(ann, ben) is None
+
+
 def test_a_refused_token_is_forgotten_and_the_same_envelope_goes_the_logged_in_way() -> None:
     world = talking()
     ann, ben = world.ann, world.ben
