@@ -224,6 +224,16 @@ def test_expired_set_and_own_account_are_refused() -> None:
         initiate(bob.keys, bob.bundle(), now_s=NOW_S, rng=bob.rng)
 
 
+def test_set_up_that_shows_ones_own_document_is_refused() -> None:
+    """Anybody can show Bob his own document; it begins nothing, before a key is computed with it."""
+    alice, bob = new_person(1), new_person(2)
+    setup = _open(bob, _first_payload(alice, bob))
+    fields = replace(setup.fields, document=bob.keys.document, document_signature=bob.keys.document_signature)
+    mirrored = _open(bob, _sealed_by_hand(bob, fields, setup.message))
+    with pytest.raises(PrekeyRefused):
+        accept(bob.keys, mirrored, bob.signed, bob.pair)
+
+
 def test_responder_cannot_send_before_it_has_read() -> None:
     """Nothing goes out on a session that nothing has proved."""
     alice, bob = new_person(1), new_person(2)
