@@ -18,6 +18,7 @@ from textual.widgets import Button, Input, Static
 from zap2.client.admission import check_invite, check_pin
 from zap2.client.api import Entrance, RelayView, VerificationView
 from zap2.errors import UsageError
+from zap2.phone import format_number
 from zap2.tui.clock import Clock
 from zap2.tui.keys import bind
 from zap2.tui.passphrase import Strength, strength, strength_words
@@ -252,7 +253,9 @@ class WizardScreen(SteppedScreen):
         now_s = self._clock.monotonic_s()
         self._resend_at_s = now_s + verification.resend_after_s
         self._expires_at_s = now_s + verification.expires_in_s
-        self.query_one("#code-words", Static).update(code_words(verification.number, verification.method))
+        self.query_one("#code-words", Static).update(
+            code_words(format_number(verification.number), verification.method)
+        )
         self._go("code" if verification.is_needed else "name")
 
     @on(Button.Pressed, "#resend")

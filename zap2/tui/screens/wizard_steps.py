@@ -176,7 +176,7 @@ def relay_words(relay: RelayView) -> str:
 def code_words(number: str, method: str) -> str:
     """Say where the code is."""
     how = {
-        "log": "The relay's host reads it in the relay's log and tells it to you.",
+        "log": "Ask the relay's host for it: it stands in the relay's log.",
         "smtp": "It comes by mail.",
         "webhook": "It comes by text message.",
     }.get(method, "")
