@@ -120,6 +120,17 @@ SCENES: Final = (
         is_dialog=True,
     ),
     Scene("address", (_press("f3", then="You host this relay"),), is_dialog=True),
+    Scene(
+        "settings",
+        (
+            _press("f7", then="Registration PIN: none"),
+            _write("4711"),
+            _press("enter", then="once more"),
+            _write("4711"),
+            _press("enter", then="The relay has the PIN."),
+        ),
+        is_dialog=True,
+    ),
     Scene("help", (_press("f1", then="Keys here"),), is_dialog=True),
     Scene("palette", (_press("ctrl+p", then="Go to Ada"),), is_dialog=True),
     Scene("unlock", (_write("wrong"), _press("enter", then="does not open")), door="locked", looks=LOOKS),

@@ -92,6 +92,7 @@ class SettingsScreen(Dialog[None]):
         self.query_one("#listed", Button).label = (
             "Hide my number" if membership.is_listed else "Let others find me"
         )
+        self.query_one("#settings-said").set_class(bool(message.done), "-done")
         if message.done:
             self.say("#settings-said", message.done)
 
@@ -149,4 +150,5 @@ class SettingsScreen(Dialog[None]):
     @on(Failed)
     def _failed(self, message: Failed) -> None:
         message.stop()
+        self.query_one("#settings-said").remove_class("-done")
         self.say_error("#settings-said", message.error)
