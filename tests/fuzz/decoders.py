@@ -213,12 +213,16 @@ def _client_seeds() -> list[bytes]:
         f.Send(7, bytes(16), bytes(32), 1, 60, bytes(512)),
         f.Ack((1, 2, 3)),
         f.Publish(8, bytes(9), (bytes(9),)),
+        f.Publish(9, None, (), 7),
+        f.SetDeliveryToken(10, bytes(32)),
+        f.SendSealed(11, bytes(32), bytes(16), bytes(32), 1, 60, bytes(512)),
     ]
     return [*(encode_message([frame]) for frame in every), encode_message(every), b"\x91\x92\xcd\x00\x01\x01"]
 
 
 def _relay_seeds() -> list[bytes]:
     every: list[f.Frame] = [
+        f.LoggedIn(1, bytes(32), 900, 0, 0, -1, 0, bytes(32)),
         f.Sent(1, "direct", 2),
         f.Deliver(1, bytes(16), 0, bytes(512)),
         f.Draining(1.5),
