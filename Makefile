@@ -2,7 +2,7 @@
 PYTHON := $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 BIN := $(dir $(PYTHON))
 
-.PHONY: help check test sim fuzz envelopes snapshots bench bench-relay relay-kills screenshots check-caddy check-image serve-two clean
+.PHONY: help check test sim fuzz envelopes snapshots bench bench-relay relay-kills screenshots check-caddy check-cluster check-image serve-two clean
 
 help:         ## list these targets
 	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/: +## /\t/' | expand -t 14
@@ -18,7 +18,7 @@ sim:          ## the seeded worlds alone
 
 fuzz:         ## fuzz every decoder and all that receives, guided by coverage (needs the `fuzz` extra; 15 minutes)
 	$(PYTHON) -m tests.fuzz guided $(FUZZ)
-	$(PYTHON) -m pytest tests/property tests/fuzz -q --hypothesis-profile=long -n auto
+	$(PYTHON) -m pytest tests/property -q --hypothesis-profile=long -n auto
 
 envelopes:    ## a million random and mutated envelopes for each receiver
 	$(PYTHON) -m tests.fuzz envelopes
@@ -44,6 +44,9 @@ screenshots:  ## draw the pictures of docs/images from the real screens
 
 check-caddy:  ## a message through Caddy and a relay on this machine, its certificate checked (needs caddy)
 	ZAP2="$(PYTHON) -m zap2" deploy/check-caddy
+
+check-cluster: ## two relays, PostgreSQL, Redis and Caddy on this machine, each of them lost once (needs caddy)
+	PYTHON=$(PYTHON) deploy/check-cluster
 
 check-image:  ## build the relay's image, run it and check it (needs docker or podman)
 	$$(command -v docker || echo podman) build -t zap2:check . && deploy/check-image zap2:check

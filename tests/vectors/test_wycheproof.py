@@ -97,7 +97,7 @@ def test_x25519() -> None:
 def test_ed25519() -> None:
     """Good signatures are accepted, and what is malleable, cut, lengthened or of another key is refused. Stricter than
     "acceptable": keys of small order are no keys here. Keys with a part of small order are taken, as the library
-    does: whoever makes such a key can sign with it only what they signed.
+    does: such a key signs nothing without its secret either.
     """
     counted: Counter[str] = Counter()
     for vector in vectors("Signature/ed25519_test"):
