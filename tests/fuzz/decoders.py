@@ -254,6 +254,7 @@ def _content_seeds() -> list[bytes]:
         Receipt(ReceiptKind.READ, (bytes(16), bytes(range(16)))),
         Profile("Ann", "+4915112345678"),
         Opening(1, bytes(32), 2),
+        Delivery(bytes(32)),
     ]
     # A type, a length and a depth that no part has.
     odd = [msgspec.msgpack.encode([[1, bytes(16), 0, 1, []]]), b"\x91\xdd\xff\xff\xff\xff", b"\x91" * 2000]
