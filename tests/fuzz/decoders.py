@@ -47,6 +47,7 @@ from zap2.text import is_clean, sanitize
 from zap2.wire import frames as f
 from zap2.wire.codec import decode_client_message, decode_relay_message, encode_message
 from zap2.wire.content import (
+    Delivery,
     Opening,
     Part,
     Profile,
