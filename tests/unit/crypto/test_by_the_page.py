@@ -78,6 +78,7 @@ class _ByHand:
     own_header_key: bytes
     peer_next_header_key: bytes
     peer_ratchet_key: bytes
+    setup_hash: bytes
 
 
 def _take_up(bob: Person, payload: bytes, *, with_pair: bool) -> tuple[_ByHand, bytes, bytes]:
@@ -117,7 +118,8 @@ def _take_up(bob: Person, payload: bytes, *, with_pair: bool) -> tuple[_ByHand, 
     assert counters == (0, 0, 0)
     root, chain_key, peer_next = _root(root, _agree(spk_private, ratchet_key))
     content, record = _open_body(message, chain_key, th)
-    return _ByHand(th, root, own_header_key, peer_next, ratchet_key), content, record
+    setup_hash = _sha256(ek + ct + alice)
+    return _ByHand(th, root, own_header_key, peer_next, ratchet_key, setup_hash), content, record
 
 
 def _write(by_hand: _ByHand, private: bytes, chain_key: bytes, content: bytes) -> bytes:
@@ -143,6 +145,7 @@ def test_a_session_is_what_the_page_says(with_pair: bool) -> None:
     assert content == b"hello"
     assert record[:5] == b"\x01" + (1).to_bytes(4, "big")
     assert at_alice.session_id == _sha256(by_hand.th)
+    assert at_alice.setup_hash == by_hand.setup_hash
 
     private = seeded("ratchet key by hand")(32)
     root, chain_key, _ = _root(by_hand.root, _agree(private, by_hand.peer_ratchet_key))

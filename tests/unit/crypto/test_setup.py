@@ -215,6 +215,16 @@ def test_setup_with_other_prekeys_than_it_names_is_refused() -> None:
             accept(bob.keys, setup, bob.signed, pair)
 
 
+@pytest.mark.parametrize("pair", [b"\x02\x00\x00\x00\x07", b"\x00\x00\x00\x00\x07", b"\xff\x00\x00\x00\x00"])
+def test_fields_name_their_pair_in_one_way_only(pair: bytes) -> None:
+    """Two encodings of one set-up would have one hash and be two strings of bytes."""
+    alice, bob = new_person(1), new_person(2)
+    encoded = _open(bob, _first_payload(alice, bob)).fields.encode()
+    assert SetupFields.decode(encoded).oid == 7
+    with pytest.raises(Malformed):
+        SetupFields.decode(encoded[:129] + pair + encoded[134:])
+
+
 def test_expired_set_and_own_account_are_refused() -> None:
     """`initiate` looks at the time again, and nobody has a session with themselves."""
     alice, bob = new_person(1), new_person(2)
