@@ -11,6 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
+from tests.tui.stage_account import StageAccount
 from zap2.client.api import (
     ContactChanged,
     ContactState,
@@ -21,7 +22,6 @@ from zap2.client.api import (
     LinkChanged,
     LinkState,
     LinkView,
-    MembershipView,
     MessageAdded,
     MessageChanged,
     MessageState,
@@ -37,7 +37,6 @@ from zap2.errors import (
     InvalidPhoneNumber,
     Refused,
     UnknownConversation,
-    Zap2Error,
 )
 from zap2.ids import ConversationId, MessageId, Uid, conversation_with
 from zap2.tui.clock import Clock
@@ -70,7 +69,7 @@ class StoppedClock:
 
 
 @dataclass
-class StageClient:
+class StageClient(StageAccount):
     """A client without engine, vault or network."""
 
     me: MeView = field(default_factory=lambda: MeView(ME, "Bo Example", "+49 1512 3456789", RELAY))
@@ -79,13 +78,8 @@ class StageClient:
     threads: dict[ConversationId, list[MessageView]] = field(default_factory=dict)
     views: dict[ConversationId, ConversationView] = field(default_factory=dict)
     directory: dict[str, Uid] = field(default_factory=dict)
-    refusals: dict[str, Zap2Error | Exception] = field(default_factory=dict)
-    calls: list[tuple[object, ...]] = field(default_factory=list)
     drafts: dict[ConversationId, str] = field(default_factory=dict)
-    preferences: dict[str, str] = field(default_factory=dict)
-    gates: dict[str, asyncio.Event] = field(default_factory=dict)
     read: set[MessageId] = field(default_factory=set)
-    membership_view: MembershipView = field(default_factory=lambda: MembershipView(False, True))
     is_closed: bool = False
     now_ms: int = NOW_MS
     _listeners: list[asyncio.Queue[Event | None]] = field(default_factory=list)
@@ -222,10 +216,6 @@ class StageClient:
         """Send a notice."""
         self.tell(notice)
 
-    def called(self, method: str) -> list[tuple[object, ...]]:
-        """Calls of one method, without its name."""
-        return [call[1:] for call in self.calls if call[0] == method]
-
     def read_in(self, conversation: ConversationId) -> list[str]:
         """The texts of others that were said to be read, in the order of the conversation."""
         return [one.text for one in self.threads[conversation] if one.id in self.read]
@@ -249,13 +239,6 @@ class StageClient:
     def events(self):  # type: ignore[no-untyped-def]  # the decorated generator has the type that the protocol asks for
         """Subscribe."""
         return self._subscribed()
-
-    async def _enter(self, method: str, *arguments: object) -> None:
-        self.calls.append((method, *arguments))
-        if method in self.gates:
-            await self.gates[method].wait()
-        if method in self.refusals:
-            raise self.refusals[method]
 
     def _put_view(self, view: ConversationView, tell: bool) -> None:
         self.views[view.id] = view
@@ -384,33 +367,6 @@ class StageClient:
         await self._enter("save_draft", conversation, text)
         self.drafts[conversation] = text
         self._put_view(replace(self.views[conversation], draft=text), True)
-
-    async def preference(self, name: str) -> str:
-        """Give a value of the front-end."""
-        await self._enter("preference", name)
-        return self.preferences.get(name, "")
-
-    async def set_preference(self, name: str, value: str) -> None:
-        """Keep a value of the front-end."""
-        await self._enter("set_preference", name, value)
-        self.preferences[name] = value
-
-    async def membership(self) -> MembershipView:
-        """What the relay was asked to keep."""
-        await self._enter("membership")
-        return self.membership_view
-
-    async def set_pin(self, pin: str | None) -> MembershipView:
-        """Keep or remove a PIN."""
-        await self._enter("set_pin", pin)
-        self.membership_view = replace(self.membership_view, has_pin=pin is not None)
-        return self.membership_view
-
-    async def set_listed(self, *, is_listed: bool) -> MembershipView:
-        """Be found or not."""
-        await self._enter("set_listed", is_listed)
-        self.membership_view = replace(self.membership_view, is_listed=is_listed)
-        return self.membership_view
 
     async def reconnect(self) -> None:
         """Try now."""
