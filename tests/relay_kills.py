@@ -22,6 +22,7 @@ from typing import Protocol
 
 from websockets.exceptions import ConnectionClosed
 
+from tests.kit.engines import new_database, start_postgres
 from tests.relay_client import NUMBERS, FrameClient, Person, logged_in, new_person
 from tests.relay_process import RelayProcess, relay_process
 from zap2.wire import frames as f
@@ -121,6 +122,11 @@ class Disk(Protocol):
         """The folder; it may be another one after each death."""
         ...
 
+    @property
+    def store(self) -> str:
+        """What keeps the mail."""
+        ...
+
     async def kill(self, relay: RelayProcess) -> None:
         """End the relay as this kind of death does."""
         ...
@@ -129,11 +135,32 @@ class Disk(Protocol):
 class Folder:
     """An ordinary folder; the relay dies by SIGKILL, and the system keeps what it had written."""
 
+    store = "sqlite"
+
     def __init__(self, folder: Path) -> None:
         self.data_dir = folder
 
     async def kill(self, relay: RelayProcess) -> None:
         await relay.kill()
+
+
+class Database:
+    """A PostgreSQL of its own; the relay dies by SIGKILL, and at every third death the database just before it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.data_dir = folder
+        self._server = start_postgres()
+        self.store = new_database(self._server)
+        self._deaths = 0
+
+    async def kill(self, relay: RelayProcess) -> None:
+        self._deaths += 1
+        is_also_gone = self._deaths % 3 == 0
+        if is_also_gone:
+            await asyncio.to_thread(self._server.stop)
+        await relay.kill()
+        if is_also_gone:
+            await asyncio.to_thread(self._server.start)
 
 
 class LoopDisk:
@@ -142,6 +169,8 @@ class LoopDisk:
     The relay is stopped, the file behind the device is copied as it is, without what the system had not written to it
     yet, and the copy takes its place. Needs root and loop devices; use it as a context manager.
     """
+
+    store = "sqlite"
 
     def __init__(self, folder: Path) -> None:
         self._image, self._mount = folder / "disk", folder / "mount"
@@ -184,16 +213,19 @@ async def die_often(disk: Disk, rounds: int, rng: random.Random, longest_s: floa
         rng: chooses the moments.
         longest_s: the most time under load before a death.
     """
-    async with relay_process(disk.data_dir) as relay:
+    async with relay_process(disk.data_dir, store=disk.store) as relay:
         people = [await new_person(relay.port, NUMBERS[n]) for n in range(4)]
     pairs = [_Pair(n, people[2 * n], people[2 * n + 1], n == 0) for n in range(2)]
     toll = Toll(rounds)
     for number in range(rounds):
         comes_back = number % 4 == 3
-        async with relay_process(disk.data_dir) as relay, _at_work(relay, pairs, comes_back):
+        async with (
+            relay_process(disk.data_dir, store=disk.store) as relay,
+            _at_work(relay, pairs, comes_back),
+        ):
             await asyncio.sleep(rng.uniform(0.02, longest_s))
             await disk.kill(relay)
-    async with relay_process(disk.data_dir) as relay:
+    async with relay_process(disk.data_dir, store=disk.store) as relay:
         for pair in pairs:
             await _finish(relay, pair)
     for pair in pairs:
