@@ -2,7 +2,7 @@
 PYTHON := $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 BIN := $(dir $(PYTHON))
 
-.PHONY: help check test sim fuzz envelopes snapshots bench bench-relay relay-kills screenshots check-caddy check-cluster check-image serve-two clean
+.PHONY: help check test sim fuzz envelopes snapshots bench bench-relay relay-kills relay-idle relay-soak relay-hostile screenshots check-caddy check-cluster check-image serve-two clean
 
 help:         ## list these targets
 	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/: +## /\t/' | expand -t 14
@@ -38,6 +38,15 @@ bench-relay:  ## the relay alone: processor time, drain and memory, beside a bar
 
 relay-kills:  ## a hundred times kill -9 under load, and what is lost
 	$(PYTHON) -m bench.relay_kills
+
+relay-idle:   ## 5,000 idle connections: memory, processor time, and what others notice of them
+	$(PYTHON) -m bench.relay_idle
+
+relay-soak:   ## a quarter of an hour of people who come and go: memory by minute, and what is lost
+	$(PYTHON) -m bench.relay_soak
+
+relay-hostile: ## every kind of attack, and what it does to the others' latency
+	$(PYTHON) -m bench.relay_hostile
 
 screenshots:  ## draw the pictures of docs/images from the real screens
 	$(PYTHON) -m bench.screenshots
