@@ -42,6 +42,12 @@ class BlockingWorld(World):
                     if row.is_mine and row.state == "failed":
                         self.give(person, inputs.Retry(here, row.id))
 
+    def fall_out(self) -> None:
+        """Let the first person block everybody who has their token."""
+        first = next(iter(self.people.values()))
+        for contact in first.store.contacts.all():
+            self.give(first, inputs.Block(contact.uid))
+
     def _type(self, person: Person) -> None:
         try:
             super()._type(person)
@@ -92,5 +98,8 @@ def test_quarrels_lose_nothing_for_those_who_make_up_and_shut_out_those_who_do_n
             world.check_readable(marks)
             world.check_shut_out()
             world.check_all_are_let_in()
+            world.fall_out()
+            world.calm()
+            world.check_shut_out()
         except Exception as error:
             raise AssertionError(f"seed {seed}: {error!r}") from error

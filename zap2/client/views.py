@@ -122,10 +122,6 @@ class Views:
             uid, _title(contact, uid), number.digits, number.qr_text, contact.trust == Trust.VERIFIED
         )
 
-    def _missing_before(self, row: MessageRow) -> int:
-        previous = self._store.messages.sequence_before(row.conversation, row.author, row.sequence)
-        return 0 if previous is None else row.sequence - previous - 1
-
     def _conversation(self, row: ConversationRow) -> ConversationView:
         is_self = row.peer == self._keys.uid
         contact = None if is_self else self._store.contacts.get(row.peer)
@@ -173,6 +169,7 @@ class Views:
         )
 
     def _message(self, row: MessageRow) -> MessageView:
+        count = self._store.messages.count_missing_before
         return MessageView(
             conversation=row.conversation,
             position=row.position,
@@ -187,7 +184,7 @@ class Views:
             failure=failure_words(row.failure),
             pq_epoch=row.pq_epoch,
             is_sealed=row.is_sealed,
-            missing_before=0 if row.is_mine else self._missing_before(row),
+            missing_before=0 if row.is_mine else count(row.conversation, row.author, row.sequence),
         )
 
 

@@ -19,7 +19,7 @@ from zap2.crypto import (
     open_setup,
 )
 from zap2.crypto.header import SEALED_HEADER_B
-from zap2.engine import delivery, outgoing, people, prekeeping, receipts, repair
+from zap2.engine import delivery, outgoing, people, prekeeping, receipts, repair, voids
 from zap2.engine.effects import Acknowledge, AlertCode, ConversationUpdated, MessageStored
 from zap2.engine.inputs import ArrivedEnvelope, EnvelopesArrived
 from zap2.engine.session_book import Entry
@@ -35,7 +35,7 @@ from zap2.errors import (
 from zap2.ids import MessageId, Uid, conversation_with
 from zap2.vault import settings
 from zap2.vault.rows import MessageRow
-from zap2.wire.content import Delivery, Opening, Profile, Receipt, ReceiptKind, Text, decode_content
+from zap2.wire.content import Delivery, Opening, Profile, Receipt, ReceiptKind, Text, Void, decode_content
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +186,8 @@ def _take_in(work: Work, opened: _Opened) -> None:
         work.alert(AlertCode.UNKNOWN_CONTENT, opened.peer)
         return
     profile: Profile | None = None
-    for part in parts:
+    # What is not to be waited for must be known before a text is found to be missing.
+    for part in sorted(parts, key=lambda part: not isinstance(part, Void)):
         match part:
             case Text():
                 _take_in_text(work, opened, part)
@@ -197,6 +198,8 @@ def _take_in(work: Work, opened: _Opened) -> None:
                 continue
             case Profile():
                 profile = part
+            case Void():
+                voids.take_in(work, opened.peer, part)
             case Delivery():
                 work.store.contacts.set_delivery_token(opened.peer, part.token)
     if profile is not None:

@@ -36,5 +36,6 @@ class Policy:
     plausible_sids: int = 1000
     plausible_oids: int = 1_000_000
     plausible_sequences: int = 10_000
+    skipped_sequences: int = 10_000
     gap_patience_ms: int = 600_000
     upkeep_every_ms: int = 3_600_000

@@ -15,7 +15,7 @@ from zap2.crypto import (
     OneTimePrekeySecrets,
     SignedPrekeySecrets,
 )
-from zap2.engine import delivery, repair
+from zap2.engine import delivery, repair, voids
 from zap2.engine.effects import PublishKeys
 from zap2.engine.inputs import KeysNotPublished, KeysPublished, LinkOpened, StockReported
 from zap2.engine.work import MS_PER_S, Work
@@ -46,6 +46,7 @@ def open_link(work: Work, opened: LinkOpened) -> None:
         _rotate(work, after_ms=_DAY_MS)
         repair.distrust_all(work)
         delivery.renew(work)
+        voids.skip_ahead(work)
     if is_older_copy or opened.stock > work.store.prekeys.count_one_time():
         _withdraw_all(work)
     replenish(work)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zap2.engine import delivery, sealing, states
+from zap2.engine import delivery, sealing, states, voids
 from zap2.engine.work import Work
 from zap2.ids import MessageId, Uid, conversation_with
 from zap2.wire.content import MAX_RECEIPT_IDS, Part, Receipt, ReceiptKind
@@ -59,4 +59,5 @@ def take_in(work: Work, peer: Uid, receipt: Receipt) -> None:
         if row is not None:
             work.store.outbox.remove_message(message)
             delivery.confirm(work, peer, row.sequence)
+            voids.confirm(work, peer, row.sequence)
     work.store.contacts.acknowledge_profile(peer)

@@ -131,7 +131,7 @@ def send_again(work: Work, peer: Uid, *, from_sequence: int) -> None:
 
 def notice_gap(work: Work, peer: Uid, sequence: int) -> None:
     """A text came: if the one before it is not here, wait for it a while."""
-    if sequence == 0 or work.store.messages.has_sequence(conversation_with(peer), peer, sequence - 1):
+    if sequence == 0 or not work.store.messages.is_missing(conversation_with(peer), peer, sequence - 1):
         return
     if work.contact(peer).gap_since_ms is None:
         work.store.contacts.set_gap_since(peer, work.now_ms)

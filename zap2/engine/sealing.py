@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from zap2.engine import delivery, states
+from zap2.engine import delivery, states, voids
 from zap2.engine.effects import ConversationUpdated, MessageUpdated, SendEnvelope
 from zap2.engine.work import MS_PER_S, Work
 from zap2.errors import UnknownConversation
@@ -32,7 +32,7 @@ def seal(work: Work, peer: Uid, parts: list[Part], about: WaitingRow | None = No
     if not contact.is_profile_acknowledged:
         name = work.store.settings.get_text(settings.NAME)
         parts = [Profile(name, work.store.settings.get_text(settings.NUMBER)), *parts]
-    parts = [*delivery.take_along(work, contact), *parts]
+    parts = [*voids.take_along(work, contact), *delivery.take_along(work, contact), *parts]
     if entry.session.is_initiator and not entry.session.is_confirmed:
         received = work.store.messages.first_missing(conversation_with(peer), peer)
         parts = [Opening(entry.made_at_ms, entry.replaces, received), *parts]
@@ -81,6 +81,10 @@ def promote(
     row = work.store.messages.get(conversation, work.keys.uid, message)
     if row is None or not states.may_become(row.state, state):
         return
+    if state == states.FAILED:
+        voids.leave_empty(work, conversation, row.sequence)
+    elif row.state == states.FAILED:
+        voids.fill(work, conversation, row.sequence)
     work.store.messages.set_state(conversation, work.keys.uid, message, state, failure)
     work.emit(MessageUpdated(conversation, message))
     work.emit(ConversationUpdated(conversation))

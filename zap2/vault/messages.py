@@ -8,6 +8,7 @@ from typing import Final
 from zap2.ids import ConversationId, MessageId, Uid
 from zap2.vault.rows import ConversationRow, MessageRow
 from zap2.vault.sql import Connection, Row
+from zap2.vault.voids import VoidStore
 
 SPACING: Final = 1 << 20
 """Distance between the positions of messages that arrive in order."""
@@ -31,6 +32,7 @@ class MessageStore:
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self._voids = VoidStore(connection)
 
     def open_conversation(self, conversation: ConversationId, peer: Uid, at_ms: int) -> None:
         """Make a conversation unless it is there."""
@@ -129,20 +131,37 @@ class MessageStore:
         return [_message(row) for row in rows]
 
     def first_missing(self, conversation: ConversationId, author: Uid, *, above: int = -1) -> int:
-        """Give the lowest sequence above `above` of which an author's message is not here."""
-        if not self.has_sequence(conversation, author, above + 1):
-            return above + 1
+        """Give the lowest sequence above `above` of which an author's message is not here and is to come."""
+        missing = above + 1
+        while not self.is_missing(conversation, author, missing):
+            end = self._voids.end_of(conversation, author, missing)
+            missing = self._end_of_run(conversation, author, missing) if end is None else end
+        return missing
+
+    def is_missing(self, conversation: ConversationId, author: Uid, sequence: int) -> bool:
+        """Say whether an author's message with a sequence is not here and is to come."""
+        is_void = self._voids.end_of(conversation, author, sequence) is not None
+        return not is_void and not self._has_sequence(conversation, author, sequence)
+
+    def count_missing_before(self, conversation: ConversationId, author: Uid, sequence: int) -> int:
+        """Count the messages of an author, between one and the one before it, that are to come."""
+        previous = self._sequence_before(conversation, author, sequence)
+        if previous is None:
+            return 0
+        empty = self._voids.count_within(conversation, author, previous + 1, sequence)
+        return sequence - previous - 1 - empty
+
+    def _end_of_run(self, conversation: ConversationId, author: Uid, sequence: int) -> int:
         row = self._connection.execute(
-            "SELECT m.sequence + 1 FROM message m WHERE m.conversation = ? AND m.author = ? AND m.sequence > ?"
+            "SELECT m.sequence + 1 FROM message m WHERE m.conversation = ? AND m.author = ? AND m.sequence >= ?"
             " AND NOT EXISTS"
             " (SELECT 1 FROM message n WHERE n.conversation = m.conversation AND n.author = m.author"
             " AND n.sequence = m.sequence + 1) ORDER BY m.sequence LIMIT 1",
-            (conversation, author, above),
+            (conversation, author, sequence),
         ).fetchone()
         return int(row[0])
 
-    def sequence_before(self, conversation: ConversationId, author: Uid, sequence: int) -> int | None:
-        """Give the highest sequence of an author's messages below `sequence`; None when there is none."""
+    def _sequence_before(self, conversation: ConversationId, author: Uid, sequence: int) -> int | None:
         row = self._connection.execute(
             "SELECT max(sequence) FROM message WHERE conversation = ? AND author = ? AND sequence < ?",
             (conversation, author, sequence),
@@ -159,8 +178,7 @@ class MessageStore:
         ).fetchone()
         return None if row is None else _message(row)
 
-    def has_sequence(self, conversation: ConversationId, author: Uid, sequence: int) -> bool:
-        """Say whether an author's message with a sequence is here."""
+    def _has_sequence(self, conversation: ConversationId, author: Uid, sequence: int) -> bool:
         sql = "SELECT 1 FROM message WHERE conversation = ? AND author = ? AND sequence = ?"
         return self._connection.execute(sql, (conversation, author, sequence)).fetchone() is not None
 

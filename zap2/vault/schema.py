@@ -153,6 +153,15 @@ ALTER TABLE contact ADD COLUMN own_token_since INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE message ADD COLUMN is_sealed INTEGER;
 
 ALTER TABLE one_time_prekey ADD COLUMN created_at_ms INTEGER NOT NULL DEFAULT 0;
+
+CREATE TABLE void_range (
+    conversation TEXT NOT NULL,
+    author       BLOB NOT NULL,
+    first        INTEGER NOT NULL,
+    stop         INTEGER NOT NULL,
+    told_since   INTEGER,
+    PRIMARY KEY (conversation, author, first)
+) STRICT, WITHOUT ROWID;
 """
 
 MIGRATIONS: Final[tuple[str, ...]] = (_VERSION_1, _VERSION_2)

@@ -14,6 +14,7 @@ from zap2.vault.schema import MIGRATIONS
 from zap2.vault.sessions import SessionStore
 from zap2.vault.settings import SettingStore
 from zap2.vault.sql import Connection
+from zap2.vault.voids import VoidStore
 
 
 class Store:
@@ -35,6 +36,7 @@ class Store:
         self.sessions = SessionStore(connection)
         self.prekeys = PrekeyStore(connection)
         self.outbox = OutboxStore(connection)
+        self.voids = VoidStore(connection)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

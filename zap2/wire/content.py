@@ -96,7 +96,14 @@ class Delivery(_Part, frozen=True, tag=5):
         return "Delivery()"
 
 
-Part = Text | Receipt | Profile | Opening | Delivery
+class Void(_Part, frozen=True, tag=6):
+    """Sequences of the sender's, from `first` up to and not including `end`, whose texts nobody is to wait for."""
+
+    first: _Sequence
+    end: _Sequence
+
+
+Part = Text | Receipt | Profile | Opening | Delivery | Void
 _Parts = Annotated[tuple[Part, ...], msgspec.Meta(min_length=1, max_length=MAX_PARTS)]
 
 _encoder = msgspec.msgpack.Encoder()
