@@ -25,6 +25,10 @@ def run_world(seed: int, *, turns: int, malice: Malice | None = None, people: in
             for _ in range(3):
                 world.pass_a_day()
         world.check_everything()
+        if malice is None:
+            marks = world.everybody_says("and now?")
+            world.calm()
+            world.check_readable(marks)
     except Exception as error:
         raise AssertionError(f"seed {seed}: {error}") from error
     return world
