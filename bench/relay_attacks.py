@@ -16,8 +16,6 @@ import sys
 from collections.abc import Callable
 from typing import Final
 
-import uvloop
-
 from tests.relay_client import NUMBERS, Person, new_person
 from zap2.wire import frames as f
 from zap2.wire.codec import decode_relay_message, encode_message
@@ -112,18 +110,28 @@ BARE: Final = ("slow handshakes", "half-closed", "connections", "hellos", "no we
 """What is done with sockets otherwise."""
 
 
-class _Attacker:
-    """One who attacks in one way, on one connection after another."""
+class Attacker:
+    """One who attacks in one way, on one connection after another.
 
-    def __init__(self, port: int, kind: str, person: Person, number: int) -> None:
-        self._port, self._kind, self._person, self._number = port, kind, person, number
-        self._dice = random.Random(number)
+    Args:
+        port: the relay's.
+        kind: one of `ATTACKS` or `BARE`.
+        person: an account of their own.
+        source: the address to come from; None for whichever the system takes.
+    """
+
+    def __init__(self, port: int, kind: str, person: Person, source: str | None = None) -> None:
+        self._port, self._kind, self._person = port, kind, person
+        self._source = (source, 0) if source else None
+        self._dice = random.Random(person.uid)
 
     async def run(self) -> None:
+        """Attack until cancelled."""
         while True:
-            source = (f"127.0.2.{1 + self._number % _SOURCES}", 0)
             with contextlib.suppress(OSError, asyncio.IncompleteReadError):
-                reader, writer = await asyncio.open_connection("127.0.0.1", self._port, local_addr=source)
+                reader, writer = await asyncio.open_connection(
+                    "127.0.0.1", self._port, local_addr=self._source
+                )
                 try:
                     await self._attack(reader, writer)
                 finally:
@@ -206,7 +214,10 @@ async def _attack(port: int, kind: str) -> None:
     count = _SLOW_CONNECTIONS if kind == "slow handshakes" else _CONNECTIONS
     people = [await new_person(port, NUMBERS[100 + n]) for n in range(_CONNECTIONS)]
     attackers = [
-        asyncio.create_task(_Attacker(port, kind, people[n % len(people)], n).run()) for n in range(count)
+        asyncio.create_task(
+            Attacker(port, kind, people[n % len(people)], f"127.0.2.{1 + n % _SOURCES}").run()
+        )
+        for n in range(count)
     ]
     print(count, flush=True)
     await asyncio.to_thread(sys.stdin.read)
@@ -219,6 +230,8 @@ async def _attack(port: int, kind: str) -> None:
 
 def main() -> None:
     """Attack in one way until standard input ends."""
+    import uvloop
+
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("port", type=int)
     parser.add_argument("kind", choices=[*ATTACKS, *BARE])

@@ -43,6 +43,8 @@ _library_log = logging.getLogger("zap2.relay.websockets")
 _library_log.setLevel(logging.CRITICAL)
 
 _MAX_FRAGMENTS: Final = 64
+_MAX_ODD_FRAMES: Final = 1_000
+"""Control frames and fragments between two ticks: the library takes far longer for one than its bytes take to send."""
 _SUBPROTOCOLS: Final = (Subprotocol(SUBPROTOCOL),)
 
 
@@ -103,6 +105,7 @@ class WebSocketConnection(asyncio.Protocol):
         "_is_flush_due",
         "_loop",
         "_made_at",
+        "_odd_frames",
         "_open_session",
         "_outbox",
         "_patience",
@@ -142,6 +145,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._outbox: list[Frame] = []
         self._is_flush_due = False
         self._fragments: list[bytes] = []
+        self._odd_frames = 0
         self._intake = Intake(self, turns)
         self._made_at = self._heard_at = self._pinged_at = self._loop.time()
         self._paused_at: float | None = None
@@ -180,6 +184,7 @@ class WebSocketConnection(asyncio.Protocol):
 
     def tick(self, now: float) -> None:
         """Cut the connection if it is too slow or too silent. `now` is the event loop's time."""
+        self._odd_frames = 0
         if self._close_by is not None:
             if now > self._close_by:
                 self.abort()
@@ -309,6 +314,10 @@ class WebSocketConnection(asyncio.Protocol):
 
     def _take_frame(self, frame: WebSocketFrame) -> None:
         opcode = frame.opcode
+        self._odd_frames += 1
+        if self._odd_frames > _MAX_ODD_FRAMES:
+            self.close(CloseCode.FLOOD, "too many control frames or fragments")
+            return
         if opcode is Opcode.BINARY and frame.fin:
             if self._session is not None:
                 self._session.message_received(bytes(frame.data))

@@ -255,6 +255,19 @@ async def test_pings_are_answered_and_a_silent_peer_is_pinged_then_cut() -> None
         assert await _close_code(client) == CloseCode.SILENT
 
 
+async def test_a_flood_of_control_frames_is_cut() -> None:
+    async with _host() as host, _connect(host) as client:
+        for number in range(1_500):
+            if number == 900:
+                await (await client.ping())  # All of them were handled.
+                host.tick()
+            client.transport.write(b"\x8a\x80" + bytes(4))
+        await (await client.ping())  # 900 between two ticks are borne, and so are 600 after them.
+        for _ in range(1_000):
+            client.transport.write(b"\x8a\x80" + bytes(4))
+        assert await _close_code(client) == CloseCode.FLOOD
+
+
 async def test_a_pong_is_a_sign_of_life() -> None:
     async with _host(patience=Patience(ping_after_s=0.01, silent_s=0.5)) as host, _connect(host) as client:
         for _ in range(80):
