@@ -16,14 +16,17 @@ from zap2.server.serve import run as serve
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the arguments of `zap2 serve`."""
     parser.add_argument(
-        "--host", metavar="ADDRESS", default="127.0.0.1", help="where to listen (default: %(default)s)"
+        "--host",
+        metavar="ADDRESS",
+        default="127.0.0.1",
+        help="this machine's address to listen on; 0.0.0.0 or :: for all (default: %(default)s)",
     )
     parser.add_argument(
         "--port",
         metavar="N",
         type=reading.port,
         default=8765,
-        help="0 takes a free one (default: %(default)s)",
+        help="the port to listen on; 0 takes a free one (default: %(default)s)",
     )
     parser.add_argument(
         "--data",
@@ -61,12 +64,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="who can make an account: everybody, whoever has an invite (`zap2 admin invite`), nobody"
         " (default: %(default)s)",
     )
-    parser.add_argument("--tls-cert", metavar="FILE", type=Path, help="certificate chain, PEM")
-    parser.add_argument("--tls-key", metavar="FILE", type=Path, help="its private key, PEM")
+    parser.add_argument(
+        "--tls-cert",
+        metavar="FILE",
+        type=Path,
+        help="speak TLS with this certificate chain (PEM), taken again when the file changes; not behind a proxy",
+    )
+    parser.add_argument("--tls-key", metavar="FILE", type=Path, help="the certificate's private key (PEM)")
     parser.add_argument(
         "--trust-forwarded",
         action="store_true",
-        help="count limits by X-Forwarded-For; only behind a proxy that sets it",
+        help="know people's addresses, by which limits count, from the header X-Forwarded-For; only behind a TLS proxy"
+        " that sets it, for others could write anything there",
     )
     parser.add_argument(
         "--metrics-port",
@@ -75,7 +84,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="serve /healthz, /readyz and Prometheus' /metrics on this port of the loopback",
     )
     parser.add_argument(
-        "--log-format", choices=["text", "json"], default="text", help="(default: %(default)s)"
+        "--log-format",
+        choices=["text", "json"],
+        default="text",
+        help="lines for people or for programs (default: %(default)s)",
     )
     serve_codes.add_arguments(parser)
 
