@@ -255,16 +255,19 @@ class MessageStore:
         )
 
     def _place(self, message: MessageRow) -> int:
+        # An author's positions rise with the sequence, so the next one has the lowest.
         later = self._connection.execute(
-            "SELECT min(position) FROM message WHERE conversation = ? AND author = ? AND sequence > ?",
+            "SELECT position FROM message WHERE conversation = ? AND author = ? AND sequence > ?"
+            " ORDER BY sequence, position LIMIT 1",
             (message.conversation, message.author, message.sequence),
-        ).fetchone()[0]
+        ).fetchone()
         if later is None:
             top = self._connection.execute(
                 "SELECT coalesce(max(position), 0) FROM message WHERE conversation = ?",
                 (message.conversation,),
             ).fetchone()[0]
             return int(top) + SPACING
+        (later,) = later
         below = self._below(message.conversation, later)
         if later - below < 2:
             self._spread(message.conversation, later)
