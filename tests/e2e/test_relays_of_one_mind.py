@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.kit.engines import redis_url
+from tests.kit.engines import redis_url, start_redis
 from tests.relay_client import NUMBERS, Person, connected, logged_in, new_person
 from tests.relay_cluster import relay_cluster
 from zap2.crypto.prekeys import OneTimePrekeySecrets, SignedPrekeySecrets
 from zap2.server.handlers.directory import LOW_STOCK
 from zap2.server.limits import Limits, Rate
+from zap2.server.store.commits import StoreFailed
 from zap2.wire import frames as f
 from zap2.wire.fields import CloseCode, ErrorCode
 from zap2.wire.statements import delivery_token_hash
@@ -137,6 +138,22 @@ async def test_blocking_at_one_relay_ends_the_connection_at_the_other(
                 assert refused.code == ErrorCode.ACCOUNT_BLOCKED
                 refused = await client.refused(partial(f.Resume, token=eve.token))
                 assert refused.code in (ErrorCode.ACCOUNT_BLOCKED, ErrorCode.TOKEN_UNKNOWN)
+
+
+async def test_blocking_ends_the_connection_here_also_while_redis_is_gone(tmp_path: Path) -> None:
+    """Guards the order of it: the tokens cannot be voided then, and the host hears so."""
+    redis = start_redis()
+    async with relay_cluster(tmp_path, tokens=redis.url) as cluster:
+        here = cluster.ports[0]
+        eve = await new_person(here, NUMBERS[0])
+        async with logged_in(here, eve) as client:
+            redis.stop()
+            with pytest.raises(StoreFailed):
+                await cluster.relays[0].operator.block(NUMBERS[0])
+            assert await client.closed() == CloseCode.BLOCKED
+        async with connected(here) as client:
+            refused = await client.refused(partial(client.authentication, person=eve))
+            assert refused.code == ErrorCode.ACCOUNT_BLOCKED
 
 
 @has_redis

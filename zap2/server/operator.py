@@ -67,8 +67,9 @@ class Operator:
         services = self._services
         if not await services.members.set_blocked(uid, True):
             raise _no_such_account()
-        await services.tokens.drop_tokens(uid)
+        # First: voiding tokens fails without Redis, and a token of somebody blocked is refused in any case.
         services.hub.cut_account(uid, CloseCode.BLOCKED, "the host has blocked this account", but=_NOBODY)
+        await services.tokens.drop_tokens(uid)
         return format_uid(uid)
 
     async def unblock(self, who: str) -> str:
