@@ -8,8 +8,8 @@ from itertools import permutations
 import pytest
 
 from tests.sim.faults import FusedConnection
+from tests.sim.person import Person
 from tests.sim.quiet import DAY_MS, Quiet, history, states
-from tests.sim.world import Person
 from zap2.crypto import Identity, IdentityKeys, PrekeyBundle, SignedPrekeySet, initiate, is_sealed_setup
 from zap2.engine import inputs
 from zap2.engine.effects import AlertCode

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.sim.person import Person
 from tests.sim.quiet import Quiet
-from tests.sim.world import Person
 from zap2.crypto import PAYLOAD_SIZES_B, is_sealed_setup
 from zap2.engine import inputs
 from zap2.engine.effects import Effect, SendEnvelope

@@ -17,8 +17,8 @@ from msgspec import structs
 
 from tests.crypto_world import NOW_S, as_valid_peer, confirmed, new_person, pq_of, set_up, state_of
 from tests.fuzz.decoders import Target, bob
+from tests.sim.person import Person
 from tests.sim.quiet import Quiet, history
-from tests.sim.world import Person
 from zap2.crypto import PAYLOAD_SIZES_B, Session, is_sealed_setup, open_setup
 from zap2.crypto.body import seal_body
 from zap2.crypto.header import NONCE_B, SEALED_HEADER_B, Header, seal_header

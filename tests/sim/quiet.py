@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from tests.sim.faults import NO_FAULTS
+from tests.sim.person import Person
 from tests.sim.relay import Malice
-from tests.sim.world import Person, World
+from tests.sim.world import World
 from zap2.engine import inputs
 from zap2.ids import conversation_with
 from zap2.vault.rows import MessageRow

@@ -195,9 +195,12 @@ class SimRelay:
 
     def _publish(self, sender: Uid, request: PublishKeys) -> Input:
         account = self.accounts[sender]
-        account.pairs = [(oid, pair) for oid, pair in account.pairs if oid >= request.withdraw_below]
-        if request.signed_set is not None and request.sid is not None and request.sid >= account.sid:
+        if request.signed_set is not None and request.sid is not None:
+            is_other_set = request.sid == account.sid and request.signed_set != account.signed_set
+            if request.sid < account.sid or is_other_set:
+                return KeysNotPublished(Failure("bad-request", is_final=True))
             account.signed_set, account.sid = request.signed_set, request.sid
+        account.pairs = [(oid, pair) for oid, pair in account.pairs if oid >= request.withdraw_below]
         for oid, pair in zip(request.oids, request.one_time, strict=True):
             if oid > account.highest_oid:
                 account.pairs.append((oid, pair))

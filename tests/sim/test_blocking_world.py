@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from tests.sim.world import Person, World
+from tests.sim.person import Person
+from tests.sim.world import World
 from zap2.engine import inputs
 from zap2.engine.delivery import CONFIRMED, GIVEN
 from zap2.errors import InvalidMessage

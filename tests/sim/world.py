@@ -1,9 +1,9 @@
 """A whole world from one seed: people with engines and vaults, a relay, and everything that can go wrong between.
 
 Every effect of an engine and every answer of the relay is an event that waits in a queue. The world draws what
-happens next: somebody types, an event is processed, lost, or overtaken by another, a delivery is repeated, a link
-breaks, the relay restarts, a process dies between two effects or in the middle of a transaction. What a dead process
-keeps is exactly what its vault committed.
+happens next: somebody types, an event is processed, lost, or overtaken by another, mail changes its order in the
+mailbox, a delivery is repeated, a link breaks, the relay restarts, a process dies between two effects or in the
+middle of a transaction. What a dead process keeps is exactly what its vault committed.
 
 `storm` runs such a time; `calm` lets everything settle without faults; then `check_everything` says what must hold.
 """
@@ -13,10 +13,10 @@ from __future__ import annotations
 import itertools
 import random
 from collections import deque
-from dataclasses import dataclass, field
 from typing import Any
 
 from tests.sim.faults import NO_FAULTS, Faults, FusedConnection, PowerCut
+from tests.sim.person import Person, Sent
 from tests.sim.relay import Malice, Request, SimRelay, unanswered
 from zap2.engine import inputs
 from zap2.engine.account import create_identity, load_keys, set_profile
@@ -34,43 +34,13 @@ from zap2.engine.effects import (
 from zap2.engine.engine import Engine
 from zap2.engine.inputs import Input
 from zap2.engine.policy import Policy
-from zap2.ids import ConversationId, MessageId, Uid, conversation_with
+from zap2.ids import Uid, conversation_with
 from zap2.vault.container import memory_database
 from zap2.vault.sql import Connection
 from zap2.vault.store import Store
 
 SMALL = Policy(one_time_stock=6, one_time_low=3, one_time_kept=40, send_window=8)
 START_MS = 1_800_000_000_000
-
-
-@dataclass
-class Sent:
-    """What a person typed and the engine took."""
-
-    author: str
-    reader: str
-    message: MessageId
-    text: str
-
-
-@dataclass
-class Person:
-    """One account with its vault; `engine` is made anew after each crash."""
-
-    name: str
-    number: str
-    connection: FusedConnection
-    store: Store
-    engine: Engine
-    is_online: bool = False
-    requests: deque[Request] = field(default_factory=deque)
-    answers: deque[Input] = field(default_factory=deque)
-    alerts: list[Alert] = field(default_factory=list)
-    stored: list[MessageStored] = field(default_factory=list)
-
-    @property
-    def uid(self) -> Uid:
-        return self.engine.keys.uid
 
 
 class World:
@@ -96,20 +66,32 @@ class World:
         for _ in range(turns):
             person = self.rng.choice(list(self.people.values()))
             roll = self.rng.random()
-            if roll < 0.25:
+            if roll < 0.15:
                 self._type(person)
-            elif roll < 0.32:
+            elif roll < 0.22:
                 self._read(person)
-            elif roll < 0.42:
+            elif roll < 0.29:
                 self._toggle_link(person)
-            elif roll < 0.47:
+            elif roll < 0.34:
                 self._pass_time(person, self.rng.randrange(1, 5000))
             else:
-                self._process_one(person)
+                for _ in range(self.rng.randrange(1, 4)):
+                    self._process_one(person)
             self._misfortune(person)
 
+    def acquaint(self) -> None:
+        """Let everybody have a session with everybody, so that what is typed from now on leaves at once."""
+        faults, malice = self.faults, self.relay.malice
+        self.calm()
+        self.sent += self.everybody_says("hello")
+        self.calm()
+        self.faults, self.relay.malice = faults, malice
+
     def calm(self) -> None:
-        """End all faults and let everything settle."""
+        """End all faults and let everything settle; what lay in the mailboxes comes in any order."""
+        if self.faults.reorder:
+            for account in self.relay.accounts.values():
+                self.rng.shuffle(account.mailbox)
         self.faults = NO_FAULTS
         self.relay.malice = Malice()
         for person in self.people.values():
@@ -179,15 +161,19 @@ class World:
 
     def _type(self, person: Person) -> None:
         other = self.rng.choice([p for p in self.people.values() if p is not person])
-        conversation = conversation_with(other.uid)
-        text = f"{person.name} to {other.name}: {len(self.sent)} " + "x" * self.rng.choice([1, 40, 900, 5000])
         if person.store.contacts.get(other.uid) is None:
             self._step(person, inputs.AddContact(other.uid, other.number))
             if person.store.contacts.get(other.uid) is None:
                 return
-        before = _newest(person, conversation)
+        for _ in range(self.rng.choice([1, 1, 2, 4])):
+            self._type_to(person, other)
+
+    def _type_to(self, person: Person, other: Person) -> None:
+        conversation = conversation_with(other.uid)
+        text = f"{person.name} to {other.name}: {len(self.sent)} " + "x" * self.rng.choice([1, 40, 900, 5000])
+        before = person.newest_to(conversation)
         self._step(person, inputs.SendText(conversation, text))
-        after = _newest(person, conversation)
+        after = person.newest_to(conversation)
         # A crash may hit before or after the commit: what the vault holds is what was taken.
         if after is not None and after != before:
             self.sent.append(Sent(person.name, other.name, after, text))
@@ -259,12 +245,13 @@ class World:
         if not person.is_online:
             return False
         mailbox = self.relay.accounts[person.uid].mailbox
+        if self.rng.random() < self.faults.reorder:
+            # More than what is handed over now: what is behind overtakes it, over reconnects too.
+            self.rng.shuffle(mailbox)
         envelopes = [
             inputs.ArrivedEnvelope(mail.token, self.relay.lie_about_mail(mail.payload), mail.token)
             for mail in mailbox[: self.rng.randrange(1, 6)]
         ]
-        if envelopes and self.rng.random() < self.faults.reorder:
-            self.rng.shuffle(envelopes)
         if envelopes and self.rng.random() < self.faults.duplicate:
             envelopes.append(self.rng.choice(envelopes))
         extra = self.relay.extra_mail()
@@ -368,7 +355,9 @@ class World:
             self.give(author, inputs.AddContact(reader.uid, reader.number))
         mark = f"{author.name} to {reader.name}: {text}"
         self.give(author, inputs.SendText(conversation_with(reader.uid), mark))
-        return Sent(author.name, reader.name, MessageId(b""), mark)
+        message = author.newest_to(conversation_with(reader.uid))
+        assert message is not None
+        return Sent(author.name, reader.name, message, mark)
 
     def check_readable(self, said: list[Sent]) -> None:
         """Each of these is shown to its reader, once."""
@@ -390,9 +379,3 @@ def _draw(rng: random.Random, queue: deque[Any], reorder: float) -> Any:
     if len(queue) > 1 and rng.random() < reorder:
         queue.rotate(-rng.randrange(len(queue)))
     return queue.popleft()
-
-
-def _newest(person: Person, conversation: ConversationId) -> MessageId | None:
-    rows = person.store.messages.page(conversation, before=None, limit=10_000)
-    mine = [row for row in rows if row.is_mine]
-    return max(mine, key=lambda row: row.sequence).id if mine else None

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from tests.sim.person import Person
 from tests.sim.quiet import DAY_MS, Quiet, history, states
 from tests.sim.relay import Way
-from tests.sim.world import Person
 from zap2.engine import delivery, inputs
 from zap2.engine.effects import SendEnvelope, SetDeliveryToken
 from zap2.engine.inputs import Failure

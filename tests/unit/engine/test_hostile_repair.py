@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from tests.sim.person import Person
 from tests.sim.quiet import DAY_MS, Quiet, history, states
-from tests.sim.world import Person
 from zap2.crypto import is_sealed_setup
 from zap2.engine import inputs
 from zap2.engine.effects import AlertCode, SendEnvelope

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from tests.sim.faults import PowerCut
+from tests.sim.person import Person
 from tests.sim.quiet import DAY_MS, Quiet, history
-from tests.sim.world import Person
 from zap2.crypto import SignedPrekeySet
 from zap2.engine import inputs
 from zap2.engine.effects import Effect, PublishKeys

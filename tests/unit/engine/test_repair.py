@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 
+from tests.sim.person import Person
 from tests.sim.quiet import DAY_MS, Quiet, history, states
-from tests.sim.world import SMALL, Person
+from tests.sim.world import SMALL
 from zap2.engine import inputs, repair
 from zap2.engine.effects import AlertCode
 from zap2.engine.work import Work

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.sim.person import Person
 from tests.sim.quiet import DAY_MS, Quiet, history, states
-from tests.sim.world import Person
 from zap2.engine import inputs
 from zap2.ids import ConversationId, Uid, conversation_with
 from zap2.vault.container import memory_database

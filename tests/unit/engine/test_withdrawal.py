@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from tests.sim.person import Person
 from tests.sim.quiet import DAY_MS, Quiet, history
-from tests.sim.world import SMALL, Person
+from tests.sim.world import SMALL
 from zap2.engine import inputs
 from zap2.engine.effects import PublishKeys
 from zap2.vault import settings
