@@ -10,14 +10,17 @@ class Policy:
     """How much, how often, how long.
 
     Prekey numbers are those of docs/protocol.md, "Prekeys": pairs beyond `one_time_kept` are forgotten once they are
-    older than `one_time_life_ms`, and made no faster than `one_time_stock` a day. `send_window` bounds envelopes in
-    flight.
+    older than `one_time_life_ms`, and made no faster than `one_time_stock` a day. Another end of the link that lies
+    costs at most `signed_sets_a_day`, and one putting back of a backup in `restored_again_ms`. `send_window` bounds
+    envelopes in flight.
     """
 
     one_time_stock: int = 100
     one_time_low: int = 30
     one_time_kept: int = 400
     one_time_life_ms: int = 60 * 86_400_000
+    signed_sets_a_day: int = 5
+    restored_again_ms: int = 3_600_000
     receipt_delay_ms: int = 150
     send_window: int = 64
     envelope_life_ms: int = 30 * 86_400_000
@@ -34,7 +37,7 @@ class Policy:
     open_requests: int = 200
     claims_of_a_contact: int = 20
     plausible_sids: int = 1000
-    plausible_oids: int = 1_000_000
+    plausible_oids: int = 100_000
     plausible_sequences: int = 10_000
     skipped_sequences: int = 10_000
     gap_patience_ms: int = 600_000

@@ -24,6 +24,8 @@ from zap2.vault import settings
 _MAX_PAIRS_AT_ONCE: Final = 100
 _CLOCK_STEP_MS: Final = 3_600_000
 _DAY_MS: Final = 86_400_000
+_NO_NUMBER_ABOVE: Final = 2**31
+"""Numbers have 32 bits; a hundred a day do not come this far in 50,000 years, so that a claim beyond it is a lie."""
 
 
 def open_link(work: Work, opened: LinkOpened) -> None:
@@ -31,23 +33,18 @@ def open_link(work: Work, opened: LinkOpened) -> None:
     work.memory.stock = opened.stock
     work.memory.published_sid = opened.highest_sid
     work.memory.publish_again_at_ms = 0
-    counters, policy = work.store.settings, work.policy
-    is_older_copy = opened.acknowledged > counters.get_number(settings.HIGHEST_DELIVERY)
-    if _is_ahead(opened.highest_sid, counters.get_number(settings.NEXT_SID), policy.plausible_sids):
-        is_older_copy = True
-        counters.raise_number(settings.NEXT_SID, opened.highest_sid)
-        make_signed_set(work)
-    if _is_ahead(opened.highest_oid, counters.get_number(settings.NEXT_OID), policy.plausible_oids):
-        is_older_copy = True
-        counters.raise_number(settings.NEXT_OID, opened.highest_oid)
-    if is_older_copy:
-        # A younger copy of this vault has worked with the transport: a backup was put back.
-        counters.raise_number(settings.HIGHEST_DELIVERY, opened.acknowledged)
+    is_younger_elsewhere = _learn_numbers(work, opened)
+    must_withdraw = opened.stock > work.store.prekeys.count_one_time()
+    if _has_taken_numbers(work, opened):
+        # Other bytes may stand under these numbers where others fetch them, and stay there.
+        _make_signed_set_at_need(work)
+        work.store.prekeys.mark_one_time_published_up_to(opened.highest_oid)
+        must_withdraw = True
+    if is_younger_elsewhere:
         _rotate(work, after_ms=_DAY_MS)
-        repair.distrust_all(work)
-        delivery.renew(work)
-        voids.skip_ahead(work)
-    if is_older_copy or opened.stock > work.store.prekeys.count_one_time():
+        must_withdraw = True
+        _go_on_from_backup(work)
+    if must_withdraw:
         _withdraw_all(work)
     replenish(work)
 
@@ -108,6 +105,62 @@ def publish_later(work: Work, answer: KeysNotPublished) -> None:
     work.memory.publish_again_at_ms = work.now_ms + wait_ms
 
 
+def _learn_numbers(work: Work, opened: LinkOpened) -> bool:
+    """Go on above what was published and acknowledged; says whether a younger copy of this vault did that."""
+    counters, policy = work.store.settings, work.policy
+    is_younger_elsewhere = opened.acknowledged > counters.get_number(settings.HIGHEST_DELIVERY)
+    counters.raise_number(settings.HIGHEST_DELIVERY, opened.acknowledged)
+    if _went_on_lately(work):
+        return is_younger_elsewhere
+    if _is_ahead(opened.highest_sid, counters.get_number(settings.NEXT_SID), policy.plausible_sids):
+        is_younger_elsewhere = True
+        counters.raise_number(settings.NEXT_SID, opened.highest_sid)
+        make_signed_set(work)
+    if _is_ahead(opened.highest_oid, counters.get_number(settings.NEXT_OID), policy.plausible_oids):
+        is_younger_elsewhere = True
+        counters.raise_number(settings.NEXT_OID, opened.highest_oid)
+    return is_younger_elsewhere
+
+
+def _has_taken_numbers(work: Work, opened: LinkOpened) -> bool:
+    """Say whether numbers of keys that we know to be unpublished are published already.
+
+    Either the answer to a publishing was lost, or this vault is an older copy of one that used these numbers.
+    """
+    prekeys = work.store.prekeys
+    newest = next(iter(prekeys.signed_sets()), None)
+    if newest is not None and not newest.is_published and newest.sid <= opened.highest_sid:
+        return True
+    return any(oid <= opened.highest_oid for oid, _ in prekeys.unpublished_one_time(1))
+
+
+def _go_on_from_backup(work: Work) -> None:
+    """A younger copy of this vault has worked with the transport: trust no session, token or number from before."""
+    repair.distrust_all(work)
+    if _went_on_lately(work):
+        return
+    work.store.settings.put(settings.RESTORED_AT_MS, work.now_ms.to_bytes(8, "big"))
+    delivery.renew(work)
+    voids.skip_ahead(work)
+
+
+def _went_on_lately(work: Work) -> bool:
+    """Say whether a backup was put back a moment ago.
+
+    One that is put back again does not know of the last time: only another end that lies brings one to this twice.
+    """
+    since_ms = work.now_ms - work.store.settings.get_number(settings.RESTORED_AT_MS)
+    return 0 <= since_ms < work.policy.restored_again_ms
+
+
+def _make_signed_set_at_need(work: Work) -> None:
+    """Make a signed set because of what the other end says, which may not be true: not too often."""
+    since_ms = work.now_ms - _DAY_MS
+    made_today = sum(row.created_at_ms > since_ms for row in work.store.prekeys.signed_sets())
+    if made_today < work.policy.signed_sets_a_day:
+        make_signed_set(work)
+
+
 def _withdraw_all(work: Work) -> None:
     """Have nobody be given a pair made before now: another copy of this vault had the secrets of some of them."""
     counters = work.store.settings
@@ -124,7 +177,7 @@ def _room(work: Work) -> int:
 
 def _is_ahead(published: int, own: int, plausible: int) -> bool:
     """Say whether a younger copy of this vault published more; a jump that no copy makes is the other end's fault."""
-    return own < published <= own + plausible
+    return own < published <= min(own + plausible, _NO_NUMBER_ABOVE)
 
 
 def _rotate(work: Work, *, after_ms: int = SIGNED_PREKEY_ROTATION_S * MS_PER_S) -> None:

@@ -65,6 +65,10 @@ def flush(work: Work) -> None:
         if row.expires_at_ms <= work.now_ms:
             give_up(work, row, EXPIRED)
             continue
+        if work.contact(row.peer).state == "blocked":
+            # It was under way when they were blocked, and its answer never came.
+            give_up(work, row, BLOCKED)
+            continue
         token = None if row.envelope in work.memory.unsealed else delivery.token_for(work, row.peer)
         if row.conversation is not None and row.message is not None:
             is_sealed = token is not None

@@ -111,7 +111,7 @@ class ContactStore:
         """Record that contacts may have lost our delivery token: only receipts for later texts confirm it again."""
         self._connection.execute(
             "UPDATE contact SET own_token_state = 'given', own_token_since = next_sequence"
-            " WHERE own_token_state = 'confirmed'"
+            " WHERE own_token_state IN ('given', 'confirmed')"
         )
 
     def with_own_token_state(self, state: str) -> list[ContactRow]:

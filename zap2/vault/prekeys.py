@@ -62,6 +62,10 @@ class PrekeyStore:
             "UPDATE one_time_prekey SET is_published = 1 WHERE oid = ?", [(oid,) for oid in oids]
         )
 
+    def mark_one_time_published_up_to(self, oid: int) -> None:
+        """Record that nothing more can be published under the numbers up to this one."""
+        self._connection.execute("UPDATE one_time_prekey SET is_published = 1 WHERE oid <= ?", (oid,))
+
     def remove_one_time(self, oid: int) -> None:
         """Forget a pair: in the transaction that stores the first message decrypted with it, never before."""
         self._connection.execute("DELETE FROM one_time_prekey WHERE oid = ?", (oid,))

@@ -15,6 +15,7 @@ WITHDRAW_BELOW: Final = "withdraw-below"
 DELIVERY_TOKEN: Final = "delivery-token"  # noqa: S105 - the name of a setting, not a token
 PUBLISHED_TOKEN_HASH: Final = "published-token-hash"  # noqa: S105 - the name of a setting, not a token
 HIGHEST_DELIVERY: Final = "highest-delivery"
+RESTORED_AT_MS: Final = "restored-at-ms"
 DROPPED: Final = "dropped-envelopes"
 NOTES_SEQUENCE: Final = "notes-sequence"
 
