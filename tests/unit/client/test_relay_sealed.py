@@ -15,7 +15,7 @@ from tests.kit.links import running
 from tests.kit.scripted_relay import Peer, Script, ScriptedRelay, scripted_relay
 from tests.kit.transports import EXPIRY_S, an_envelope
 from zap2.client.relay.connection import RelayConnection, open_connection
-from zap2.client.relay.sealed import IDLE_S, RENEW_AFTER_S, UNAVAILABLE, SealedWay
+from zap2.client.relay.sealed import IDLE_S, RENEW_AFTER_S, SEND_WITHIN_S, UNAVAILABLE, SealedWay
 from zap2.client.transport import LinkUp, Transport
 from zap2.errors import Refused
 from zap2.ids import Uid
@@ -51,11 +51,13 @@ async def break_off(peer: Peer) -> None:
 
 
 @asynccontextmanager
-async def a_way(relay: ScriptedRelay, clock: Callable[[], float]) -> AsyncIterator[SealedWay]:
+async def a_way(
+    relay: ScriptedRelay, clock: Callable[[], float], within_s: float = SEND_WITHIN_S
+) -> AsyncIterator[SealedWay]:
     async def dial() -> RelayConnection:
         return await open_connection(relay.address, rng=os.urandom, on_news=lambda _: None, patience=PATIENCE)
 
-    way = SealedWay(dial, clock)
+    way = SealedWay(dial, clock, within_s)
     try:
         yield way
     finally:
@@ -130,6 +132,27 @@ async def test_envelopes_that_come_together_wait_for_one_failure_only() -> None:
         )
         assert all(isinstance(result, Refused) for result in results)
         assert len(relay.peers) == 1
+
+
+@pytest.mark.parametrize("greets", [True, False])
+async def test_a_relay_that_hangs_holds_no_envelope_up_and_many_at_once_are_one_failure(greets: bool) -> None:
+    """Guards the bound on all of it: neither a slow greeting nor a lost answer adds up to what a command waits."""
+
+    async def hang(peer: Peer) -> None:
+        if greets:
+            await peer.greet()
+        await peer.hold()
+
+    clock = Clock()
+    async with scripted_relay(hang, take_sealed) as relay, a_way(relay, clock, within_s=0.3) as way:
+        async with asyncio.timeout(5):
+            results = await asyncio.gather(
+                *(way.send(an_envelope_frame) for _ in range(20)), return_exceptions=True
+            )
+        assert {getattr(result, "code", result) for result in results} == {UNAVAILABLE}
+        assert len(relay.peers) == 1
+        clock.now_s += 6
+        assert (await way.send(an_envelope_frame)).outcome == "stored", "the pause is the first one's"
 
 
 async def test_the_relays_own_refusal_is_passed_on() -> None:

@@ -20,7 +20,6 @@ import itertools
 import random
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -66,10 +65,6 @@ _HELD_S: Final = 10.0
 _LONG_WAIT_S: Final = 300.0
 _LONGEST_WAIT_S: Final = 3600.0
 """The most that a relay can ask for."""
-
-_SEALED_CONNECT_S: Final = 5.0
-_SEALED_ANSWER_S: Final = 10.0
-"""A sealed envelope waits no longer: there is another way for it."""
 
 
 async def _pin_nothing(fingerprint: str) -> None:
@@ -305,13 +300,8 @@ class RelayTransport:
     async def _dial_sealed(self) -> RelayConnection:
         if self._address.fingerprint is None:
             raise Unreachable("The relay's key is not pinned yet.")
-        hurried = replace(
-            self._patience,
-            connect_s=min(self._patience.connect_s, _SEALED_CONNECT_S),
-            answer_s=min(self._patience.answer_s, _SEALED_ANSWER_S),
-        )
         return await open_connection(
-            self._address, rng=self._rng, on_news=_pass_over, patience=hurried, extra_ca=self._extra_ca
+            self._address, rng=self._rng, on_news=_pass_over, patience=self._patience, extra_ca=self._extra_ca
         )
 
 

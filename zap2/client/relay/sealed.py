@@ -5,8 +5,9 @@ nothing but `SendSealed`: whoever reads along at the relay sees an envelope come
 never said whose it is. TLS sessions are not resumed, and nothing of the logged-in connection is sent on it.
 
 A connection may break under an envelope. That is sent once more on a fresh one with the same id, which the relay
-recognises; whatever else goes wrong is `sealed-unavailable`, and the caller takes the logged-in way. After a failed
-try the next ones are refused at once for a while, so that nobody waits for a relay that has no such way.
+recognises; whatever else goes wrong is `sealed-unavailable`, and the caller takes the logged-in way. No envelope waits
+for longer than eight seconds, connecting included, and after a failed try the next ones are refused at once for a
+while, so that nobody waits for a relay that has no such way.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ UNAVAILABLE: Final = "sealed-unavailable"
 IDLE_S: Final = 60.0
 RENEW_AFTER_S: Final = 600.0
 TEND_EVERY_S: Final = 5.0
+SEND_WITHIN_S: Final = 8.0
 
 _FIRST_PAUSE_S: Final = 5.0
 _LONGEST_PAUSE_S: Final = 300.0
@@ -48,11 +50,18 @@ class SealedWay:
     Args:
         dial: opens a connection over which the relay has proved the pinned key.
         now_s: a clock that never goes back.
+        within_s: how long one envelope may take, in the time of the event loop.
     """
 
-    def __init__(self, dial: Callable[[], Awaitable[RelayConnection]], now_s: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        dial: Callable[[], Awaitable[RelayConnection]],
+        now_s: Callable[[], float],
+        within_s: float = SEND_WITHIN_S,
+    ) -> None:
         self._dial = dial
         self._now_s = now_s
+        self._within_s = within_s
         self._dialing = asyncio.Lock()
         self._current: _Open | None = None
         self._leaving: list[_Open] = []
@@ -68,21 +77,33 @@ class SealedWay:
         Raises:
             Refused: by the relay, or `sealed-unavailable`.
         """
+        try:
+            async with asyncio.timeout(self._within_s):
+                sent = await self._try_twice(make)
+        except TimeoutError:
+            _log.info("a sealed envelope got no answer in time")
+            if self._current is not None:
+                self._leave(self._current)
+            sent = None
+        if sent is None:
+            self._pause()
+            raise _unavailable()
+        self._pause_s = 0.0
+        return sent
+
+    async def _try_twice(self, make: Callable[[int], SendSealed]) -> Sent | None:
         for _ in range(2):
             way = await self._open()
             way.users += 1
             try:
-                sent = await way.connection.request(make, Sent)
-                self._pause_s = 0.0
-                return sent
+                return await way.connection.request(make, Sent)
             except (Unreachable, ProtocolViolation) as error:
                 _log.info("a sealed envelope got no answer: %s", error.code)
                 self._leave(way)
             finally:
                 way.users -= 1
                 way.used_at_s = self._now_s()
-        self._pause()
-        raise _unavailable()
+        return None
 
     async def tend(self) -> None:
         """Close connections that served their time and have no answer open."""
@@ -137,6 +158,9 @@ class SealedWay:
             self._leaving.append(way)
 
     def _pause(self) -> None:
+        """Ask no more for a while; envelopes that fail together are one failure."""
+        if self._now_s() < self._not_before_s:
+            return
         self._pause_s = min(max(self._pause_s * 2, _FIRST_PAUSE_S), _LONGEST_PAUSE_S)
         self._not_before_s = self._now_s() + self._pause_s
 
