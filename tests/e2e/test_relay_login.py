@@ -185,6 +185,23 @@ async def test_log_ins_of_one_account_are_limited() -> None:
             assert error.retry_after_s
 
 
+async def test_log_ins_of_one_source_are_limited_whoever_logs_in() -> None:
+    """Guards a relay against one host with many accounts; resuming by a token counts as well."""
+    async with relay_host(limits=Limits(logins_per_source=Rate(3, 0.1))) as host:
+        people = [await new_person(host.port, number) for number in NUMBERS[:2]]
+        for person in people:
+            async with logged_in(host.port, person):
+                pass
+        async with connected(host.port) as client:
+            await client.get(f.LoggedIn, lambda rid: f.Resume(rid, people[0].token))
+        async with connected(host.port) as client:
+            error = await client.refused(lambda rid: client.authentication(rid, people[1]))
+            assert error.code == ErrorCode.RATE_LIMITED
+            assert error.retry_after_s
+            error = await client.refused(lambda rid: f.Resume(rid, people[1].token))
+            assert error.code == ErrorCode.RATE_LIMITED
+
+
 async def test_tokens_survive_a_restart_of_the_relay(tmp_path: Path) -> None:
     async with relay_host(tmp_path / "data") as host:
         person = await new_person(host.port, NUMBERS[0])

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+
 import pytest
 
 from tests.crypto_world import new_person
@@ -26,6 +29,21 @@ def test_both_people_see_the_same() -> None:
     assert len(number.digits) == 60
     assert number.digits.isdigit()
     assert set(number.qr_text) <= set("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ $%*+-./:")
+
+
+def test_it_is_of_the_whole_document_and_its_hash() -> None:
+    """The page's formula: each side's key is the document of 65 bytes, its stable id the document's SHA-256."""
+    sides = []
+    for person in (1, 2):
+        document = new_person(person).keys.document
+        digest = b"\x00\x00" + document + hashlib.sha256(document).digest()
+        for _ in range(5200):
+            digest = hashlib.sha512(digest + document).digest()
+        sides.append(digest)
+    number = safety_number(new_person(1).keys.document, new_person(2).keys.document)
+    assert number.digits == "".join(sorted(digits_of(side) for side in sides))
+    prefixes = b"".join(sorted(side[:32] for side in sides))
+    assert number.qr_text.endswith(base64.b32encode(prefixes).decode().rstrip("="))
 
 
 @pytest.mark.parametrize("at", [0, 5, 40, 64])

@@ -14,6 +14,7 @@ from zap2.crypto import primitives, ratchet
 from zap2.crypto.header import Header
 from zap2.crypto.primitives import X25519KeyPair
 from zap2.crypto.ratchet import DoubleRatchet, RatchetLabels
+from zap2.crypto.ratchet_state import CHAIN_SHIFT
 from zap2.errors import AuthenticationFailed, CryptoError, DuplicateMessage, TooManySkipped
 
 DAY_S = 86_400
@@ -101,6 +102,27 @@ def test_skipped_keys_and_old_chains_stay_within_their_bounds() -> None:
         at_bob.decrypt(lost[0][0], now_s=NOW_S)
 
 
+@pytest.mark.parametrize("lost_each_time", [3, 500])
+def test_what_is_lost_at_the_end_of_chains_stays_within_the_bounds_too(lost_each_time: int) -> None:
+    """Guards the bounds where a chain begins with its first message: no key there comes from a gap within a chain.
+
+    The keys of a chain go with the chain, also while there are far fewer than 2000.
+    """
+    at_alice, at_bob, rng = confirmed()
+    for _ in range(9):
+        at_alice, payloads = send_many(at_alice, 1 + lost_each_time, rng)
+        at_bob, _ = at_bob.decrypt(payloads[0], now_s=NOW_S)
+        state = state_of(at_bob)
+        assert state.receiving is not None
+        assert len(state.skipped) <= 2000
+        assert len(state.old) <= 5
+        kept = {chain.number for chain in state.old} | {state.receiving.number}
+        assert {index >> CHAIN_SHIFT for index in state.skipped} <= kept
+        at_bob, answer = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_alice, _ = at_alice.decrypt(answer, now_s=NOW_S)
+    assert len(state_of(at_bob).skipped) == min(2000, 5 * lost_each_time)
+
+
 def test_hostile_messages_of_a_valid_peer_stay_within_the_bounds(hmac_calls: list[None]) -> None:
     """Guards: the bounds on what one message may cost and on what a state may keep.
 
@@ -129,13 +151,15 @@ def test_hostile_messages_of_a_valid_peer_stay_within_the_bounds(hmac_calls: lis
             position = number + dice.choice((-500, -2, 1001, 2**31))
         else:
             position = number + (999 if kind > 0.9995 else dice.choice((1, 2, 3, 50)))
-        header = Header(public, dice.randrange(1500), max(0, position), 0)
+        header = Header(public, dice.choice((0, 50, 700, 1400, 50_000)), max(0, position), 0)
         hmac_calls.clear()
         try:
             victim, _ = core.receive(victim, header, now_s=NOW_S + message)
             number = max(number, position + 1)
         except CryptoError:
             refused += 1
+        # A gap at the end of one chain and one in the next: each of them is bounded.
+        assert len(hmac_calls) <= 2 * 1000 + 2
         most_hmacs = max(most_hmacs, len(hmac_calls))
         most_kept = max(most_kept, len(victim.skipped))
         assert len(victim.old) <= 5
@@ -146,8 +170,7 @@ def test_hostile_messages_of_a_valid_peer_stay_within_the_bounds(hmac_calls: lis
     in_use_b, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert in_use_b < 2_000_000
-    # A gap at the end of one chain and one in the next: each of them is bounded.
-    assert 999 < most_hmacs <= 2 * 1000 + 2
+    assert most_hmacs > 999
     assert most_kept == 2000
     assert 5_000 < refused < 40_000
     assert len(msgspec.msgpack.encode(victim, enc_hook=lambda pair: pair.private)) < 100_000
@@ -166,3 +189,31 @@ def test_skipped_keys_expire_after_thirty_days() -> None:
     assert not state_of(dropped).skipped
     sent, _ = at_bob.encrypt(b"", rng=rng, now_s=NOW_S + 30 * DAY_S)
     assert not state_of(sent).skipped
+
+
+def test_skipped_keys_expire_when_a_chain_begins() -> None:
+    """A peer who only ever begins chains, each with its first message, keeps no key alive beyond 30 days."""
+    at_alice, at_bob, rng = confirmed()
+    at_alice, payloads = send_many(at_alice, 2, rng)
+    at_bob, _ = at_bob.decrypt(payloads[1], now_s=NOW_S)
+    at_bob, answer = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
+    at_alice, _ = at_alice.decrypt(answer, now_s=NOW_S)
+    at_alice, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+    kept, _ = at_bob.decrypt(payload, now_s=NOW_S + 30 * DAY_S - 1)
+    assert len(state_of(kept).skipped) == 1
+    dropped, _ = at_bob.decrypt(payload, now_s=NOW_S + 30 * DAY_S)
+    assert not state_of(dropped).skipped
+
+
+def test_chains_that_ended_thirty_days_ago_are_forgotten() -> None:
+    """An old chain's header key would recognise messages for ever, although none of its keys is left."""
+    at_alice, at_bob, rng = confirmed()
+    for age_days in (0, 1):
+        at_alice, payload = at_alice.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_bob, _ = at_bob.decrypt(payload, now_s=NOW_S + age_days * DAY_S)
+        at_bob, answer = at_bob.encrypt(b"", rng=rng, now_s=NOW_S)
+        at_alice, _ = at_alice.decrypt(answer, now_s=NOW_S)
+    closed = [chain.closed_at_s for chain in state_of(at_bob).old]
+    assert closed == [NOW_S, NOW_S + DAY_S]
+    at_bob, _ = at_bob.encrypt(b"", rng=rng, now_s=NOW_S + 30 * DAY_S)
+    assert [chain.closed_at_s for chain in state_of(at_bob).old] == [NOW_S + DAY_S]
