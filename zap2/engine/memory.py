@@ -11,14 +11,12 @@ from zap2.ids import EnvelopeId, Uid
 class Memory:
     """Requests under way and times to try again. `copy` before a step; a failed step keeps the copy.
 
-    `in_flight` holds the delivery token with which each envelope went, None for the logged-in way; `unsealed` the
-    envelopes that are to go that way because sealing failed. `stock` is how many one-time pairs others can still
-    fetch, None until the transport said so.
+    `in_flight` holds the delivery token with which each envelope went, None for the logged-in way. `stock` is how
+    many one-time pairs others can still fetch, None until the transport said so.
     """
 
     is_link_open: bool = False
     in_flight: dict[EnvelopeId, bytes | None] = field(default_factory=dict, repr=False)
-    unsealed: set[EnvelopeId] = field(default_factory=set)
     fetching: set[Uid] = field(default_factory=set)
     fetch_again_at_ms: dict[Uid, int] = field(default_factory=dict)
     looking_up: set[str] = field(default_factory=set, repr=False)
@@ -37,7 +35,6 @@ class Memory:
         return Memory(
             is_link_open=self.is_link_open,
             in_flight=dict(self.in_flight),
-            unsealed=set(self.unsealed),
             fetching=set(self.fetching),
             fetch_again_at_ms=dict(self.fetch_again_at_ms),
             looking_up=set(self.looking_up),
@@ -58,7 +55,6 @@ class Memory:
         self.is_publishing = False
         self.is_setting_token = False
         self.in_flight.clear()
-        self.unsealed.clear()
         self.fetching.clear()
         self.looking_up.clear()
 

@@ -24,7 +24,8 @@ from zap2.wire.content import Text, check_text
 _ROOM_FOR_RECEIPTS_B: Final = 48_000
 """Longer texts go without receipts, which follow a moment later."""
 
-_MAILBOX_FULL: Final = "mailbox-full"
+_NOT_OF_SEALING: Final = frozenset({"mailbox-full", "unreachable"})
+"""Failures that the logged-in way would have too."""
 
 
 def send_text(work: Work, command: SendText) -> None:
@@ -92,17 +93,18 @@ def answer_send(work: Work, answer: SendAnswered) -> None:
             work.store.outbox.remove(row.envelope)
             if row.conversation is not None and row.message is not None:
                 sealing.promote(work, row.conversation, row.message, states.SENT)
-        elif token is not None and failure.code != _MAILBOX_FULL:
+        elif token is not None and failure.code not in _NOT_OF_SEALING:
             # Whatever keeps a sealed envelope from its way, the logged-in way takes it, or says what is wrong.
             if failure.code == delivery.REFUSED:
                 delivery.forget(work, row.peer, token)
-            work.memory.unsealed.add(row.envelope)
+            work.store.outbox.name(row.envelope)
         elif failure.is_final:
             sealing.give_up(
                 work, row, sealing.ACCOUNT_GONE if failure.code == "not-found" else sealing.REFUSED
             )
         else:
             wait_ms = failure.retry_after_ms or work.policy.unanswered_again_ms
+            wait_ms = min(wait_ms, work.policy.longest_put_off_ms)
             work.store.outbox.put_off(row.envelope, work.now_ms + wait_ms)
     sealing.flush(work)
 

@@ -29,6 +29,7 @@ class Policy:
     fetch_again_ms: int = 60_000
     fetch_again_after_fraud_ms: int = 600_000
     unanswered_again_ms: int = 2_000
+    longest_put_off_ms: int = 3_600_000
     repairs_an_hour: int = 1
     repairs_a_day: int = 5
     resend_for_ms: int = 7 * 86_400_000

@@ -69,9 +69,11 @@ def flush(work: Work) -> None:
             # It was under way when they were blocked, and its answer never came.
             give_up(work, row, BLOCKED)
             continue
-        token = None if row.envelope in work.memory.unsealed else delivery.token_for(work, row.peer)
+        token = None if row.is_named else delivery.token_for(work, row.peer)
+        is_sealed = token is not None
+        if not is_sealed and not row.is_named:
+            work.store.outbox.name(row.envelope)
         if row.conversation is not None and row.message is not None:
-            is_sealed = token is not None
             work.store.messages.set_sealed(row.conversation, work.keys.uid, row.message, is_sealed=is_sealed)
         work.memory.in_flight[row.envelope] = token
         remaining_s = (row.expires_at_ms - work.now_ms) // MS_PER_S + 1

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Any, Final
 
 from zap2.ids import ConversationId, EnvelopeId, MessageId, Uid
 from zap2.vault.rows import OutboxRow, WaitingRow
 from zap2.vault.sql import Connection
 
 _COLUMNS: Final = (
-    "number, envelope, peer, payload, created_at_ms, expires_at_ms, next_try_at_ms, conversation, message"
+    "number, envelope, peer, payload, created_at_ms, expires_at_ms, next_try_at_ms, conversation, message,"
+    " is_named"
 )
 
 
@@ -70,7 +71,7 @@ class OutboxStore:
         """Give one envelope."""
         sql = f"SELECT {_COLUMNS} FROM outbox WHERE envelope = ?"
         row = self._connection.execute(sql, (envelope,)).fetchone()
-        return None if row is None else OutboxRow(*row)
+        return None if row is None else _outbox(row)
 
     def due(self, now_ms: int, limit: int) -> list[OutboxRow]:
         """Give up to `limit` envelopes whose time has come, oldest first."""
@@ -78,14 +79,14 @@ class OutboxStore:
             f"SELECT {_COLUMNS} FROM outbox WHERE next_try_at_ms <= ? ORDER BY number LIMIT ?",
             (now_ms, limit),
         )
-        return [OutboxRow(*row) for row in rows]
+        return [_outbox(row) for row in rows]
 
     def for_peer(self, peer: Uid) -> list[OutboxRow]:
         """Give all envelopes for one person, oldest first."""
         rows = self._connection.execute(
             f"SELECT {_COLUMNS} FROM outbox WHERE peer = ? ORDER BY number", (peer,)
         )
-        return [OutboxRow(*row) for row in rows]
+        return [_outbox(row) for row in rows]
 
     def next_try_at_ms(self, after_ms: int) -> int | None:
         """Give when the next envelope that was put off comes due."""
@@ -98,6 +99,16 @@ class OutboxStore:
         """Try an envelope again no sooner than `until_ms`."""
         self._connection.execute(
             "UPDATE outbox SET next_try_at_ms = ? WHERE envelope = ?", (until_ms, envelope)
+        )
+
+    def name(self, envelope: EnvelopeId) -> None:
+        """Record that an envelope goes over the connection that names us, now and whenever it is tried again."""
+        self._connection.execute("UPDATE outbox SET is_named = 1 WHERE envelope = ?", (envelope,))
+
+    def put_off_at_most(self, until_ms: int) -> None:
+        """Bring what was put off for longer forward: the clock was wrong then."""
+        self._connection.execute(
+            "UPDATE outbox SET next_try_at_ms = ? WHERE next_try_at_ms > ?", (until_ms, until_ms)
         )
 
     def hurry(self) -> None:
@@ -151,3 +162,9 @@ class OutboxStore:
     def forgive_receipts(self, peer: Uid) -> None:
         """Forget all receipts owed to one person."""
         self._connection.execute("DELETE FROM owed_receipt WHERE peer = ?", (peer,))
+
+
+def _outbox(row: Sequence[Any]) -> OutboxRow:
+    values: list[Any] = [*row]
+    values[-1] = bool(values[-1])
+    return OutboxRow(*values)

@@ -118,7 +118,10 @@ class WaitingRow:
 
 @dataclass(frozen=True, slots=True)
 class OutboxRow:
-    """One envelope with its final ciphertext. `message` is None for envelopes that carry no text."""
+    """One envelope with its final ciphertext. `message` is None for envelopes that carry no text.
+
+    `is_named`: it was, or is to be, sent over the connection that names us, and never sealed any more.
+    """
 
     number: int
     envelope: EnvelopeId
@@ -129,3 +132,4 @@ class OutboxRow:
     next_try_at_ms: int
     conversation: ConversationId | None
     message: MessageId | None
+    is_named: bool

@@ -175,9 +175,7 @@ def test_a_refused_token_is_forgotten_and_the_same_envelope_goes_the_logged_in_w
     assert token_of(ann, ben) is None
 
 
-@pytest.mark.parametrize(
-    "code", ["rate-limited", "sealed-unavailable", "unreachable", "bad-request", "internal"]
-)
+@pytest.mark.parametrize("code", ["rate-limited", "sealed-unavailable", "bad-request", "internal"])
 def test_whatever_fails_on_the_sealed_way_costs_neither_the_message_nor_the_token(code: str) -> None:
     """At once, without waiting for what the relay asks to wait for; the next envelope tries the sealed way again."""
     world = talking()
@@ -197,10 +195,44 @@ def test_whatever_fails_on_the_sealed_way_costs_neither_the_message_nor_the_toke
     ]
 
 
-def test_a_full_mailbox_is_waited_for_and_does_not_name_the_sender() -> None:
+def test_what_went_by_name_once_goes_by_name_again_and_says_so() -> None:
+    """Guards what a message says of itself: sealed later, it would tie that connection to the account all the same."""
     world = talking()
     ann, ben = world.ann, world.ben
-    end = fail_sealed(world, "mailbox-full", 30_000)
+    world.say(ann, ben, "by name")
+    (sealed,) = [request for request in ann.requests if isinstance(request, SendEnvelope)]
+    ann.requests.clear()
+    world.give(ann, inputs.SendAnswered(sealed.envelope, Failure("sealed-unavailable", False)))
+    (named,) = [request for request in ann.requests if isinstance(request, SendEnvelope)]
+    assert named.delivery_token is None
+    world.go_offline(ann)
+    world.go_online(ann)
+    (again,) = [request for request in ann.requests if isinstance(request, SendEnvelope)]
+    assert (again.envelope, again.delivery_token) == (named.envelope, None)
+    world.settle()
+    assert [row.is_sealed for row in history(ann, ben) if row.is_mine][-1] is False
+
+
+def test_a_message_put_off_while_the_clock_was_ahead_goes_out_within_the_hour() -> None:
+    world = talking()
+    ann, ben = world.ann, world.ben
+    world.say(ann, ben, "soon")
+    (request,) = [request for request in ann.requests if isinstance(request, SendEnvelope)]
+    ann.requests.clear()
+    busy = Failure("mailbox-full", is_final=False, retry_after_ms=5_000)
+    ann.engine.handle(inputs.SendAnswered(request.envelope, busy), world.now_ms + 365 * DAY_MS)
+    world.settle(1)
+    assert states(ann, ben)[-1] == "queued"
+    world.now_ms += 3_600_000
+    world.settle(5)
+    assert states(ann, ben)[-1] == "delivered"
+
+
+@pytest.mark.parametrize("code", ["mailbox-full", "unreachable"])
+def test_what_the_other_way_would_meet_too_is_waited_for_and_does_not_name_the_sender(code: str) -> None:
+    world = talking()
+    ann, ben = world.ann, world.ben
+    end = fail_sealed(world, code, 30_000)
     world.say(ann, ben, "later")
     world.settle(3)
     assert states(ann, ben)[-1] == "queued"

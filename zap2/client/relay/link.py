@@ -267,7 +267,11 @@ class RelayTransport:
         expiry_s = min(max(expires_in_s, 1), MAX_EXPIRY_S)
         if delivery_token is not None:
             make = partial(_send_sealed, delivery_token, envelope, to, expiry_s, payload)
-            return Outcome((await self._sealed.send(make)).outcome)
+            try:
+                return Outcome((await self._sealed.send(make)).outcome)
+            except Refused:
+                self._open_way()  # Where there is no way at all, that is what is wrong.
+                raise
         sent = await connection.request(lambda rid: Send(rid, envelope, to, DEVICE, expiry_s, payload), Sent)
         return Outcome(sent.outcome)
 

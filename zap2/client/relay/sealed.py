@@ -97,6 +97,10 @@ class SealedWay:
             way.users += 1
             try:
                 return await way.connection.request(make, Sent)
+            except Refused:
+                # It may go on by name: what else went over this connection is not to be tied to that any further.
+                self._leave(way)
+                raise
             except (Unreachable, ProtocolViolation) as error:
                 _log.info("a sealed envelope got no answer: %s", error.code)
                 self._leave(way)
