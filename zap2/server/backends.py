@@ -191,7 +191,7 @@ def _load(options: RelayOptions) -> None:
         option = "--store" if error.name == "asyncpg" else "--tokens"
         raise UsageError(
             f"{option} needs the package {error.name}, which is not installed.",
-            "Install it with: pip install 'zap2[server]'",
+            "Install it from its checkout with: pip install '.[server]'",
         ) from None
 
 

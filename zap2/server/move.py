@@ -195,6 +195,6 @@ def _load() -> tuple[Any, Any]:
     except ModuleNotFoundError as error:
         raise UsageError(
             f"Moving to PostgreSQL needs the package {error.name}, which is not installed.",
-            "Install it with: pip install 'zap2[server]'",
+            "Install it from its checkout with: pip install '.[server]'",
         ) from None
     return asyncpg, migrate

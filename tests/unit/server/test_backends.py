@@ -43,7 +43,7 @@ def test_a_missing_package_is_told_with_the_way_to_get_it(
     options = RelayOptions(store=url) if option == "store" else RelayOptions(tokens=url)
     with pytest.raises(UsageError, match=f"--{option} needs the package {package}") as refused:
         check(options)
-    assert "pip install 'zap2[server]'" in refused.value.hint
+    assert "pip install '.[server]'" in refused.value.hint
     assert "secret" not in repr(options) + str(refused.value)
 
 
