@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 from tests.tui.running import app_for, chat, running, screen_text, until, write
 from tests.tui.stage import StageClient, uid_of
 from zap2.client.api import ContactState, MessageChanged, MessageState, SessionState
 from zap2.tui import words
+from zap2.tui.app import Zap2App
 from zap2.tui.screens.contact import ContactScreen
 from zap2.tui.screens.dialog import Confirm
 
@@ -85,6 +87,26 @@ async def test_the_contact_screen_says_how_the_session_is_and_sets_it_up_anew() 
         await pilot.press("tab", "enter")
         await until(pilot, lambda: "being set up anew" in screen_text(app))
         assert client.called("repair") == [(uid_of("Ada"),)]
+
+
+async def test_the_contact_screen_says_that_no_one_time_pair_protected_the_first_message() -> None:
+    """Guards the words for a session of the last-resort key alone; nothing is said of others, or of no session."""
+    client = StageClient()
+    client.add_person("Ada")
+    app = app_for(client)
+    async with running(app, (100, 40)) as pilot:
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(app.screen, ContactScreen))
+        for has_pair, is_said in ((True, False), (False, True), (None, False)):
+            person = replace(client.people[uid_of("Ada")], has_one_time_prekey=has_pair)
+            client._put_contact(replace(person, title=f"Ada with {has_pair}"))
+            await until(pilot, partial(_says, app, f"Ada with {has_pair}"))
+            assert _says(app, "less protected than usual") is is_said
+            assert _says(app, "no one-time prekey left") is is_said
+
+
+def _says(app: Zap2App, words_shown: str) -> bool:
+    return words_shown in " ".join(screen_text(app).replace("│", " ").split())
 
 
 async def test_the_palette_sets_the_session_up_anew_for_contacts_only() -> None:
