@@ -51,6 +51,8 @@ def test_an_archived_session_is_forgotten_seven_days_after_its_last_message() ->
         world.now_ms = used_at_ms + days * DAY_MS
         world.give(ben, inputs.TimePassed())
         assert len(_archived(ben)) == count, days
+    world.now_ms += 60 * DAY_MS
+    world.give(ben, inputs.TimePassed())
     assert ben.engine.sessions.for_sending(ann.uid) is not None, "the session in use stays"
 
 
