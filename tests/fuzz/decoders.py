@@ -48,6 +48,7 @@ from zap2.wire import frames as f
 from zap2.wire.codec import decode_client_message, decode_relay_message, encode_message
 from zap2.wire.content import (
     Delivery,
+    DeliveryWanted,
     Opening,
     Part,
     Profile,
@@ -255,7 +256,8 @@ def _content_seeds() -> list[bytes]:
         Receipt(ReceiptKind.READ, (bytes(16), bytes(range(16)))),
         Profile("Ann", "+4915112345678"),
         Opening(1, bytes(32), 2),
-        Delivery(bytes(32)),
+        Delivery(bytes(32), 0),
+        DeliveryWanted(),
     ]
     # A type, a length and a depth that no part has.
     odd = [msgspec.msgpack.encode([[1, bytes(16), 0, 1, []]]), b"\x91\xdd\xff\xff\xff\xff", b"\x91" * 2000]

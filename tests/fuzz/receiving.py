@@ -30,7 +30,16 @@ from zap2.engine.effects import Acknowledge
 from zap2.errors import CryptoError, WireError
 from zap2.ids import conversation_with
 from zap2.vault import settings
-from zap2.wire.content import Delivery, Opening, Profile, Receipt, ReceiptKind, Text, encode_content
+from zap2.wire.content import (
+    Delivery,
+    DeliveryWanted,
+    Opening,
+    Profile,
+    Receipt,
+    ReceiptKind,
+    Text,
+    encode_content,
+)
 
 State = dict[str, list[tuple[object, ...]]]
 
@@ -351,7 +360,7 @@ def _content_seeds() -> list[bytes]:
             [Profile("\x1b]52;c;\x07", "+4915112345678"), Receipt(ReceiptKind.DELIVERED, (bytes(16),))]
         ),
         encode_content([Opening(2**53 - 1, bytes(32), 2**53 - 1)] * 16),
-        encode_content([Delivery(bytes(32)), Delivery(b"\xff" * 32)]),
+        encode_content([Delivery(bytes(32), 0), Delivery(b"\xff" * 32, 1), DeliveryWanted()]),
         b"",
     ]
 

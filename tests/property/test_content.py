@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from zap2.errors import WireError
 from zap2.wire.content import (
     Delivery,
+    DeliveryWanted,
     Opening,
     Part,
     Profile,
@@ -28,7 +29,7 @@ texts = st.builds(Text, ids, counts, counts, words.filter(bool))
 receipts = st.builds(Receipt, st.sampled_from(ReceiptKind), st.lists(ids, min_size=1, max_size=64).map(tuple))
 profiles = st.builds(Profile, words, st.sampled_from(["", "+4915112345678"]))
 openings = st.builds(Opening, counts, st.none() | st.binary(min_size=32, max_size=32), counts)
-deliveries = st.builds(Delivery, st.binary(min_size=32, max_size=32))
+deliveries = st.builds(Delivery, st.binary(min_size=32, max_size=32), counts) | st.just(DeliveryWanted())
 voids = st.builds(Void, counts, counts)
 contents = st.lists(
     st.one_of(texts, receipts, profiles, openings, deliveries, voids), min_size=1, max_size=16

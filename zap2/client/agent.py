@@ -111,6 +111,8 @@ class Agent:
         if self._is_closed:
             return
         self._is_closed = True
+        # First what is under way: it would open the second connection anew after the link has closed it.
+        await self._courier.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._steps, return_exceptions=True)

@@ -6,10 +6,12 @@ that holds the present one nobody is given it, so that no contact is refused for
     NONE              ── a message takes it along ──▶ GIVEN
     GIVEN             ── a receipt for a text that took it along ──▶ CONFIRMED
     CONFIRMED         ── a new session, or the other end had lost the hash ──▶ GIVEN
+    CONFIRMED         ── they ask for it ──▶ GIVEN
     GIVEN, CONFIRMED  ── it is renewed ──▶ STALE          ── it is sent on, in a message of its own ──▶ GIVEN
     any               ── they are blocked ──▶ NONE
 
-It goes with every message to an accepted contact who is not CONFIRMED. Sealing may fail in any way: the same envelope
+It goes with every message to an accepted contact who is not CONFIRMED. Whoever has to forget a contact's token, because
+it was refused, asks for it with every message until it comes. Sealing may fail in any way: the same envelope
 then goes the logged-in way (docs/protocol.md, "Sealed sending").
 """
 
@@ -24,7 +26,7 @@ from zap2.engine.work import Work
 from zap2.ids import Uid
 from zap2.vault import settings
 from zap2.vault.rows import ContactRow
-from zap2.wire.content import DELIVERY_TOKEN_SIZE_B, Delivery
+from zap2.wire.content import DELIVERY_TOKEN_SIZE_B, Delivery, DeliveryWanted, Part
 from zap2.wire.statements import delivery_token_hash
 
 NONE: Final = "none"
@@ -87,16 +89,26 @@ def publish_later(work: Work, answer: DeliveryTokenNotSet) -> None:
     work.memory.set_token_again_at_ms = work.now_ms + wait_ms
 
 
-def take_along(work: Work, contact: ContactRow) -> list[Delivery]:
-    """Give the part that a message to somebody takes along, if they are to have our token and may not have it yet."""
-    if contact.state != "accepted" or contact.own_token_state == CONFIRMED:
+def take_along(work: Work, contact: ContactRow) -> list[Part]:
+    """Give what a message to somebody takes along: our token if they may not have it yet, and the wish for theirs."""
+    if contact.state != "accepted":
         return []
+    parts: list[Part] = []
+    if contact.delivery_token is None and contact.delivery_token_made_at_ms:
+        parts.append(DeliveryWanted())
     token = work.store.settings.get(settings.DELIVERY_TOKEN)
-    if token is None or not _is_published(work, token):
-        return []
+    if contact.own_token_state == CONFIRMED or token is None or not _is_published(work, token):
+        return parts
     if contact.own_token_state != GIVEN:
         work.store.contacts.set_own_token_state(contact.uid, GIVEN, since=contact.next_sequence)
-    return [Delivery(token)]
+    made_at_ms = work.store.settings.get_number(settings.DELIVERY_TOKEN_MADE_AT_MS)
+    return [*parts, Delivery(token, made_at_ms)]
+
+
+def take_in(work: Work, peer: Uid, given: Delivery) -> None:
+    """Keep somebody's token, unless one that they made later is or was here: messages may arrive late."""
+    if given.made_at_ms >= work.contact(peer).delivery_token_made_at_ms:
+        work.store.contacts.set_delivery_token(peer, given.token, given.made_at_ms)
 
 
 def to_pass_on(work: Work) -> list[Uid]:
@@ -116,7 +128,7 @@ def confirm(work: Work, peer: Uid, sequence: int) -> None:
 
 
 def doubt(work: Work, peer: Uid) -> None:
-    """A session is new: its other side may have lost what it had, our token too."""
+    """A contact may have lost our token: the session is new, or they say so."""
     contact = work.contact(peer)
     if contact.own_token_state == CONFIRMED:
         work.store.contacts.set_own_token_state(peer, GIVEN, since=contact.next_sequence)
@@ -140,12 +152,16 @@ def forget(work: Work, peer: Uid, token: bytes) -> None:
     """Forget a token that was refused, unless another one has come meanwhile."""
     contact = work.store.contacts.get(peer)
     if contact is not None and hmac.compare_digest(contact.delivery_token or b"", token):
-        work.store.contacts.set_delivery_token(peer, None)
+        work.store.contacts.forget_delivery_token(peer)
 
 
 def _make(work: Work) -> bytes:
     token = work.rng(DELIVERY_TOKEN_SIZE_B)
-    work.store.settings.put(settings.DELIVERY_TOKEN, token)
+    counters = work.store.settings
+    # Later than the one before also if the clock was put back: only a later one is taken.
+    made_at_ms = max(work.now_ms, counters.get_number(settings.DELIVERY_TOKEN_MADE_AT_MS) + 1)
+    counters.put(settings.DELIVERY_TOKEN, token)
+    counters.raise_number(settings.DELIVERY_TOKEN_MADE_AT_MS, made_at_ms)
     return token
 
 

@@ -35,7 +35,17 @@ from zap2.errors import (
 from zap2.ids import MessageId, Uid, conversation_with
 from zap2.vault import settings
 from zap2.vault.rows import MessageRow
-from zap2.wire.content import Delivery, Opening, Profile, Receipt, ReceiptKind, Text, Void, decode_content
+from zap2.wire.content import (
+    Delivery,
+    DeliveryWanted,
+    Opening,
+    Profile,
+    Receipt,
+    ReceiptKind,
+    Text,
+    Void,
+    decode_content,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +188,10 @@ def _opening_of(content: bytes) -> Opening | None:
 
 def _take_in(work: Work, opened: _Opened) -> None:
     contact = work.store.contacts.get(opened.peer)
-    if contact is None or contact.state == "blocked":
+    if contact is None:
+        return
+    if contact.state == "blocked":
+        _drop(work, opened)
         return
     try:
         parts = decode_content(opened.content)
@@ -201,9 +214,22 @@ def _take_in(work: Work, opened: _Opened) -> None:
             case Void():
                 voids.take_in(work, opened.peer, part)
             case Delivery():
-                work.store.contacts.set_delivery_token(opened.peer, part.token)
+                delivery.take_in(work, opened.peer, part)
+            case DeliveryWanted():
+                delivery.doubt(work, opened.peer)
     if profile is not None:
         people.take_in_profile(work, opened.peer, profile)
+
+
+def _drop(work: Work, opened: _Opened) -> None:
+    """Show nothing of what somebody blocked says, and wait for none of it once they are accepted again."""
+    try:
+        parts = decode_content(opened.content)
+    except WireError:
+        return
+    for part in parts:
+        if isinstance(part, Text):
+            voids.take_in(work, opened.peer, Void(part.sequence, part.sequence + 1))
 
 
 def _take_in_text(work: Work, opened: _Opened, text: Text) -> None:

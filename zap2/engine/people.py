@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zap2.engine import delivery, receipts, sealing
+from zap2.engine import delivery, receipts, repair, sealing
 from zap2.engine.effects import AlertCode, ConversationUpdated, LookUpNumber
 from zap2.engine.inputs import (
     Accept,
@@ -39,8 +39,7 @@ def add(work: Work, command: AddContact) -> None:
         contacts.confirm_number(command.uid, command.number)
     if command.name:
         contacts.set_own_name(command.uid, command.name)
-    _release_receipts(work)
-    work.contact_changed(command.uid)
+    _take_up(work, command.uid)
 
 
 def accept(work: Work, command: Accept) -> None:
@@ -48,8 +47,7 @@ def accept(work: Work, command: Accept) -> None:
     work.contact(command.uid)
     work.store.contacts.set_moved(command.uid, has_moved=False)
     work.store.contacts.set_state(command.uid, "accepted")
-    _release_receipts(work)
-    work.contact_changed(command.uid)
+    _take_up(work, command.uid)
 
 
 def block(work: Work, command: Block) -> None:
@@ -167,6 +165,14 @@ def _notice_move(work: Work, number: str, uid: Uid | None) -> None:
     work.store.contacts.set_moved(holder.uid, has_moved=True)
     work.alert(AlertCode.NUMBER_MOVED, holder.uid)
     work.contact_changed(holder.uid)
+
+
+def _take_up(work: Work, uid: Uid) -> None:
+    """Let what waited for somebody to be accepted go on: receipts, and a repair that blocking them interrupted."""
+    _release_receipts(work)
+    if work.contact(uid).session_state == repair.REPAIRING:
+        work.memory.fetch_again_at_ms[uid] = work.now_ms
+    work.contact_changed(uid)
 
 
 def _release_receipts(work: Work) -> None:

@@ -11,7 +11,8 @@ from zap2.vault.sql import Connection, Row, Value
 _COLUMNS: Final = (
     "uid, state, trust, document, document_signature, own_name, profile_name, number, claimed_number, added_at_ms,"
     " lowest_sid, next_sequence, is_profile_acknowledged, session_state, has_moved,"
-    " claim_count, gap_since_ms, gap_asked_for, delivery_token, own_token_state, own_token_since"
+    " claim_count, gap_since_ms, gap_asked_for, delivery_token, delivery_token_made_at_ms,"
+    " own_token_state, own_token_since"
 )
 
 
@@ -92,9 +93,14 @@ class ContactStore:
         """Record that a contact holds our profile."""
         self._set(uid, "is_profile_acknowledged", 1)
 
-    def set_delivery_token(self, uid: Uid, token: bytes | None) -> None:
-        """Keep the token that lets us into a contact's mailbox; None forgets it."""
+    def set_delivery_token(self, uid: Uid, token: bytes, made_at_ms: int) -> None:
+        """Keep the token that lets us into a contact's mailbox."""
         self._set(uid, "delivery_token", token)
+        self._set(uid, "delivery_token_made_at_ms", made_at_ms)
+
+    def forget_delivery_token(self, uid: Uid) -> None:
+        """Forget that token, and not when it was made."""
+        self._set(uid, "delivery_token", None)
 
     def set_own_token_state(self, uid: Uid, state: str, *, since: int = 0) -> None:
         """Record whether a contact has our delivery token, and from which own text on a receipt confirms it."""

@@ -12,7 +12,8 @@ class ContactRow:
     """One person.
 
     The directory confirmed `number`; `claimed_number` waits for its word; `has_moved` says that it gives the number to
-    another account now. `delivery_token` is theirs, for their mailbox; `own_token_state` says whether they have ours
+    another account now. `delivery_token` is theirs, for their mailbox, and None with a time for one that was refused;
+    `own_token_state` says whether they have ours
     (none, stale, given, confirmed), and a receipt for an own text from `own_token_since` on confirms it.
     """
 
@@ -35,6 +36,7 @@ class ContactRow:
     gap_since_ms: int | None
     gap_asked_for: int
     delivery_token: bytes | None = field(repr=False)
+    delivery_token_made_at_ms: int
     own_token_state: str
     own_token_since: int
 

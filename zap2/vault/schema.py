@@ -146,6 +146,7 @@ CREATE TABLE owed_receipt (
 
 _VERSION_2: Final = """
 ALTER TABLE contact ADD COLUMN delivery_token BLOB CHECK (length(delivery_token) = 32);
+ALTER TABLE contact ADD COLUMN delivery_token_made_at_ms INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE contact ADD COLUMN own_token_state TEXT NOT NULL DEFAULT 'none'
     CHECK (own_token_state IN ('none', 'stale', 'given', 'confirmed'));
 ALTER TABLE contact ADD COLUMN own_token_since INTEGER NOT NULL DEFAULT 0;

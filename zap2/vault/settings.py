@@ -13,6 +13,7 @@ NEXT_SID: Final = "next-sid"
 NEXT_OID: Final = "next-oid"
 WITHDRAW_BELOW: Final = "withdraw-below"
 DELIVERY_TOKEN: Final = "delivery-token"  # noqa: S105 - the name of a setting, not a token
+DELIVERY_TOKEN_MADE_AT_MS: Final = "delivery-token-made-at-ms"  # noqa: S105 - the name of a setting, not a token
 PUBLISHED_TOKEN_HASH: Final = "published-token-hash"  # noqa: S105 - the name of a setting, not a token
 HIGHEST_DELIVERY: Final = "highest-delivery"
 RESTORED_AT_MS: Final = "restored-at-ms"

@@ -18,7 +18,13 @@ class VoidStore:
         self._connection = connection
 
     def add(self, conversation: ConversationId, author: Uid, first: int, end: int) -> None:
-        """Keep a range; one that begins where another one does counts if it is longer."""
+        """Keep a range; it lengthens one that ends where it begins, or begins where it does."""
+        lengthened = self._connection.execute(
+            "UPDATE void_range SET stop = ? WHERE conversation = ? AND author = ? AND stop = ? AND told_since IS NULL",
+            (end, conversation, author, first),
+        )
+        if lengthened.rowcount:
+            return
         count = self._connection.execute(
             "SELECT count(*) FROM void_range WHERE conversation = ? AND author = ?", (conversation, author)
         ).fetchone()[0]

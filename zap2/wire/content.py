@@ -88,9 +88,13 @@ class Opening(_Part, frozen=True, tag=4):
 
 
 class Delivery(_Part, frozen=True, tag=5):
-    """What lets the reader put envelopes into the sender's mailbox over a connection that never logged in."""
+    """What lets the reader put envelopes into the sender's mailbox over a connection that never logged in.
+
+    Of two tokens the one that was made later counts, whichever arrives last.
+    """
 
     token: Annotated[bytes, msgspec.Meta(min_length=DELIVERY_TOKEN_SIZE_B, max_length=DELIVERY_TOKEN_SIZE_B)]
+    made_at_ms: _AtMs
 
     def __repr__(self) -> str:
         return "Delivery()"
@@ -103,7 +107,11 @@ class Void(_Part, frozen=True, tag=6):
     end: _Sequence
 
 
-Part = Text | Receipt | Profile | Opening | Delivery | Void
+class DeliveryWanted(_Part, frozen=True, tag=7):
+    """The reader's token is not here any more, and is asked for: the relay refused the last one."""
+
+
+Part = Text | Receipt | Profile | Opening | Delivery | Void | DeliveryWanted
 _Parts = Annotated[tuple[Part, ...], msgspec.Meta(min_length=1, max_length=MAX_PARTS)]
 
 _encoder = msgspec.msgpack.Encoder()

@@ -311,7 +311,7 @@ def test_a_refusal_of_the_older_token_does_not_forget_the_newer_one() -> None:
     effects = world.give(ann, inputs.SendText(history(ann, ben)[0].conversation, "under way"))
     (sent,) = [effect for effect in effects if isinstance(effect, SendEnvelope)]
     with ann.store.transaction():
-        ann.store.contacts.set_delivery_token(ben.uid, b"n" * 32)
+        ann.store.contacts.set_delivery_token(ben.uid, b"n" * 32, world.now_ms)
     world.give(ann, inputs.SendAnswered(sent.envelope, Failure(delivery.REFUSED, True)))
     assert token_of(ann, ben) == b"n" * 32
 

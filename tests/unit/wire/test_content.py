@@ -11,6 +11,7 @@ from zap2.wire.content import (
     MAX_RECEIPT_IDS,
     MAX_TEXT_B,
     Delivery,
+    DeliveryWanted,
     Opening,
     Part,
     Profile,
@@ -31,7 +32,8 @@ def test_the_longest_text_fits_beside_a_profile_and_a_full_receipt() -> None:
     parts: list[Part] = [
         Opening(2**53 - 1, ID + ID, 2**53 - 1),
         *[Void(2**53 - 2, 2**53 - 1)] * 4,
-        Delivery(ID + ID),
+        Delivery(ID + ID, 1),
+        DeliveryWanted(),
         Profile("\U0001f600" * MAX_NAME_CHARS, "+491511234567890"),
         Text(ID, 2**53 - 1, 2**53 - 1, "x" * MAX_TEXT_B),
         Receipt(ReceiptKind.READ, (ID,) * MAX_RECEIPT_IDS),
@@ -85,6 +87,6 @@ def test_no_parts_or_too_many_are_no_content() -> None:
 def test_reprs_tell_nothing() -> None:
     """A content in a log or an error must not tell what was said or by whom."""
     shown = repr(Text(ID, 7, 1, "secret words")) + repr(Profile("Bo Secret", "+4915112345678"))
-    shown += repr(Delivery(b"secret".ljust(32)))
+    shown += repr(Delivery(b"secret".ljust(32), 1))
     assert "ecret" not in shown
     assert "4915" not in shown
