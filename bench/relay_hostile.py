@@ -3,7 +3,7 @@
 A pair sends a message every 10 ms, first in quiet, then while a process of low priority attacks the relay in one way as
 fast as it can (`bench.relay_attacks`), and so on for each kind. Printed are the times to delivery and to the
 answer, their ratio to those of the quiet relay, and the relay's memory and share of its core. The relay has the
-limits of `zap2 serve`. On a machine that does other work, run it as root with `chrt -f 1`.
+limits of `zap2 serve`. It needs a machine that does nothing else.
 """
 
 from __future__ import annotations
