@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from msgspec import structs
 
 from tests.crypto_world import NOW_S, as_valid_peer, confirmed, new_person, pq_of, set_up, state_of
+from tests.fuzz.contents import content_seeds
 from tests.fuzz.decoders import Target, bob
 from tests.sim.person import Person
 from tests.sim.quiet import Quiet, history
@@ -30,16 +31,6 @@ from zap2.engine.effects import Acknowledge
 from zap2.errors import CryptoError, WireError
 from zap2.ids import conversation_with
 from zap2.vault import settings
-from zap2.wire.content import (
-    Delivery,
-    DeliveryWanted,
-    Opening,
-    Profile,
-    Receipt,
-    ReceiptKind,
-    Text,
-    encode_content,
-)
 
 State = dict[str, list[tuple[object, ...]]]
 
@@ -350,21 +341,6 @@ def _check_contact(data: bytes) -> None:
     _contacts[0].say(data)
 
 
-def _content_seeds() -> list[bytes]:
-    now_ms = 1_800_000_000_000
-    return [
-        encode_content([Text(bytes(16), 0, now_ms, "hello")]),
-        encode_content([Text(bytes(range(16)), 2**53 - 1, 2**53 - 1, "\u202e" * 50)]),
-        encode_content([Receipt(ReceiptKind.READ, (bytes(16),) * 64)]),
-        encode_content(
-            [Profile("\x1b]52;c;\x07", "+4915112345678"), Receipt(ReceiptKind.DELIVERED, (bytes(16),))]
-        ),
-        encode_content([Opening(2**53 - 1, bytes(32), 2**53 - 1)] * 16),
-        encode_content([Delivery(bytes(32), 0), Delivery(b"\xff" * 32, 1), DeliveryWanted()]),
-        b"",
-    ]
-
-
 def _frames() -> list[bytes]:
     return [
         b"\x00\x00" + bytes(6),
@@ -398,5 +374,5 @@ RECEIVERS: dict[str, Target] = {
         _recipes(b"\x00\x00\x01", b"\x00\x81\x01\x00\x82\x01"), _check_stranger_fields
     ),
     "engine": Target(_recipes(), _check_engine),
-    "content of a contact": Target(_content_seeds, _check_contact),
+    "content of a contact": Target(content_seeds, _check_contact),
 }

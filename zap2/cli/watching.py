@@ -101,7 +101,7 @@ class Watch:
                 f"Not {_ORDER[self._wanted]} within {timeout_s:g} seconds.",
                 ""
                 if MessageState.QUEUED in states
-                else "It is safe at the relay and arrives when they connect.",
+                else "It is safe at the relay. You hear of it once they connect and have accepted you.",
             ) from None
 
     def _update(self, message: MessageView) -> None:

@@ -39,7 +39,7 @@ from zap2.engine import inputs
 from zap2.engine.effects import Effect
 from zap2.engine.engine import Engine
 from zap2.engine.inputs import Input
-from zap2.errors import VaultError
+from zap2.errors import NotTrusted, VaultError
 from zap2.ids import ConversationId, MessageId, Uid
 from zap2.phone import parse_number, region_of
 
@@ -171,11 +171,21 @@ class Agent:
         return await self._thread.run(lambda: self._views.contact(uid))
 
     async def contact_by_number(self, number: str) -> ContactView | None:
-        """Give the contact with a phone number, without asking anybody. Raises InvalidPhoneNumber."""
+        """Give the contact with a phone number, without asking anybody.
+
+        Raises:
+            InvalidPhoneNumber: it is none.
+            NotTrusted: the directory gives the number to another account than the contact's now.
+        """
         e164 = self.parse_number(number)
 
         def find() -> ContactView | None:
             row = self._engine.store.contacts.by_number(e164)
+            if row is not None and row.has_moved:
+                raise NotTrusted(
+                    "This number belongs to another account now than the one that you know.",
+                    "To write to the new one, add the number again; the old one is reached by its name.",
+                )
             return None if row is None else self._views.contact(row.uid)
 
         return await self._thread.run(find)

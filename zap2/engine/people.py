@@ -44,7 +44,9 @@ def add(work: Work, command: AddContact) -> None:
 
 def accept(work: Work, command: Accept) -> None:
     """Take up a request, somebody who was blocked, or a contact whose number moved; receipts held back go out."""
-    work.contact(command.uid)
+    if work.contact(command.uid).has_moved:
+        # To go on with the old account is fine; to reach it by a number that is somebody else's is not.
+        work.store.contacts.drop_number(command.uid)
     work.store.contacts.set_moved(command.uid, has_moved=False)
     work.store.contacts.set_state(command.uid, "accepted")
     _take_up(work, command.uid)

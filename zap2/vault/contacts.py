@@ -83,6 +83,10 @@ class ContactStore:
         self._set(uid, "has_moved", 0)
         self._set(uid, "claimed_number", None)
 
+    def drop_number(self, uid: Uid) -> None:
+        """Forget a contact's number: it belongs to another account now."""
+        self._set(uid, "number", None)
+
     def raise_lowest_sid(self, uid: Uid, sid: int) -> None:
         """Remember the highest signed set seen of a contact; it never goes down."""
         self._connection.execute(

@@ -18,7 +18,7 @@ from zap2.client.transport import Outcome
 from zap2.client.vault_thread import VaultThread
 from zap2.engine.account import create_identity, set_profile
 from zap2.engine.engine import Engine
-from zap2.errors import VaultError
+from zap2.errors import NotTrusted, VaultError
 from zap2.ids import EnvelopeId, Uid, conversation_with
 from zap2.vault.container import memory_database
 from zap2.vault.store import Store
@@ -164,3 +164,23 @@ async def test_only_what_was_shown_counts_as_read() -> None:
         one, _, three = await ben.unread()
         await ben.mark_these_read(here, [one.id, three.id])
         assert [message.text for message in await ben.unread()] == ["two"]
+
+
+async def test_a_number_that_belongs_to_another_account_now_names_nobody() -> None:
+    """Guards `send --to NUMBER`: it would go to the account that lost the number, and say that all is well."""
+    network = MemoryNetwork(random.Random(5))
+    async with an_agent(network, "+4915112345001") as ann, an_agent(network, "+4915112345002") as ben:
+        await befriended(ann, ben)
+        known = await ann.contact_by_number(ben.me.number)
+        assert known is not None
+
+        def move() -> None:
+            store = ann._engine.store
+            with store.transaction():
+                store.contacts.set_moved(ben.me.uid, has_moved=True)
+
+        await ann._thread.run(move)
+        with pytest.raises(NotTrusted, match="another account"):
+            await ann.contact_by_number(ben.me.number)
+        await ann.accept(ben.me.uid)
+        assert await ann.contact_by_number(ben.me.number) is None

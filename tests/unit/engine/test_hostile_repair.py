@@ -174,6 +174,10 @@ def test_a_stranger_cannot_take_a_contacts_number_by_claiming_it() -> None:
     assert holder.uid == ben.uid
     assert holder.has_moved
     assert AlertCode.NUMBER_MOVED in [alert.code for alert in ann.alerts]
+    world.give(ann, inputs.Accept(ben.uid))
+    assert ann.store.contacts.by_number(ben.number) is None, (
+        "what is sent to the number does not go to Ben any more"
+    )
 
 
 def test_strangers_beyond_a_bound_are_not_taken_in() -> None:

@@ -27,7 +27,7 @@ _HINTS: Final[dict[str, str]] = {
     ErrorCode.WRONG_CODE: "Look at the code again; after five wrong ones you need a new one.",
     ErrorCode.CODE_EXPIRED: "Ask for a new code.",
     ErrorCode.TOO_MANY_TRIES: "Ask for a new code.",
-    ErrorCode.RESEND_TOO_SOON: "The code that was sent is still good.",
+    ErrorCode.RESEND_TOO_SOON: "The code that was sent is good until it was used.",
     ErrorCode.NUMBER_REGISTERED: "Use the profile that belongs to this number, or sign up with another number.",
     ErrorCode.TICKET_INVALID: "Prove the number again: ask for a new code.",
     ErrorCode.REGISTRATION_CLOSED: "Ask the relay's host for an account, or choose another relay.",
