@@ -15,7 +15,15 @@ from tests.kit.links import running
 from tests.kit.scripted_relay import Peer, Script, ScriptedRelay, scripted_relay
 from tests.kit.transports import EXPIRY_S, an_envelope
 from zap2.client.relay.connection import RelayConnection, open_connection
-from zap2.client.relay.sealed import IDLE_S, RENEW_AFTER_S, SEND_WITHIN_S, UNAVAILABLE, SealedWay
+from zap2.client.relay.sealed import (
+    IDLE_S,
+    MAX_RECEIVERS,
+    RENEW_AFTER_S,
+    SEND_WITHIN_S,
+    UNAVAILABLE,
+    SealedWay,
+    SealedWays,
+)
 from zap2.client.transport import LinkUp, Transport
 from zap2.errors import Refused
 from zap2.ids import Uid
@@ -243,3 +251,62 @@ async def test_without_the_pinned_key_nothing_is_sent_over_it() -> None:
             assert refused.value.code == UNAVAILABLE
             assert [len(message) for message in relay.peers[1].messages] == [1], "a hello and nothing more"
             assert transport.address.fingerprint == relay.fingerprint
+
+
+async def test_each_receiver_has_a_connection_of_their_own() -> None:
+    """Who sends one envelope of a connection tells a relay of no other receiver."""
+    async with scripted_relay(admit_and_hold, take_sealed) as relay:
+        transport = make_transport(relay)
+        async with running(transport) as reports:
+            await reports.next(LinkUp)
+            for receiver in (b"b", b"c", b"b"):
+                to = Uid(receiver * 32)
+                await transport.send(an_envelope(ord(receiver)), to, bytes(512), EXPIRY_S, _TOKEN)
+            frames = [[frame for message in peer.messages for frame in message] for peer in relay.peers[1:]]
+    receivers = [{frame.uid for frame in said if isinstance(frame, f.SendSealed)} for said in frames]
+    assert receivers == [{b"b" * 32}, {b"c" * 32}]
+
+
+async def test_closing_is_final_for_an_envelope_under_way() -> None:
+    was_read = asyncio.Event()
+
+    async def hang(peer: Peer) -> None:
+        await peer.greet()
+        await peer.read(f.SendSealed)
+        was_read.set()
+        await peer.hold()
+
+    async with scripted_relay(hang) as relay, a_way(relay, Clock()) as way:
+        sending = asyncio.create_task(way.send(an_envelope_frame))
+        await asyncio.wait_for(was_read.wait(), 5)
+        await way.close()
+        with pytest.raises(Refused):
+            await sending
+        assert len(relay.peers) == 1
+
+
+async def test_connections_that_break_after_answers_are_no_failure() -> None:
+    async def answer_one(peer: Peer) -> None:
+        await peer.greet()
+        sealed = await peer.read(f.SendSealed)
+        await peer.say(f.Sent(sealed.rid, "stored", 0))
+        await peer.close(1011)
+
+    async with scripted_relay(answer_one) as relay, a_way(relay, Clock()) as way:
+        results = await asyncio.gather(*(way.send(an_envelope_frame) for _ in range(8)))
+        assert [result.outcome for result in results] == ["stored"] * 8
+
+
+async def test_the_receiver_used_longest_ago_makes_room() -> None:
+    async with scripted_relay(take_sealed) as relay:
+
+        async def dial() -> RelayConnection:
+            return await open_connection(
+                relay.address, rng=os.urandom, on_news=lambda _: None, patience=PATIENCE
+            )
+
+        ways = SealedWays(dial, Clock())
+        for number in [*range(MAX_RECEIVERS), 0, MAX_RECEIVERS, 0, 1]:
+            await ways.send(Uid(bytes([number]) * 32), an_envelope_frame)
+        assert len(relay.peers) == MAX_RECEIVERS + 2, "the second one made room, and came again"
+        await ways.close()

@@ -37,7 +37,7 @@ from zap2.client.relay.login import (
     log_in,
     words_of_refusal,
 )
-from zap2.client.relay.sealed import SealedWay
+from zap2.client.relay.sealed import SealedWays
 from zap2.client.transport import LinkConnecting, LinkDown, LinkUp, Outcome, PublishedKeys, TransportEvent
 from zap2.errors import NotTrusted, ProtocolViolation, Refused, TransportError, Unreachable, Zap2Error
 from zap2.ids import EnvelopeId, RandomBytes, Uid
@@ -113,7 +113,7 @@ class RelayTransport:
         self._way: tuple[RelayConnection, Inbox] | None = None
         self._up_since_s: float | None = None
         self._down_by: TransportError = Unreachable("The link to the relay is not open yet.")
-        self._sealed = SealedWay(self._dial_sealed, now_s)
+        self._sealed = SealedWays(self._dial_sealed, now_s)
 
     @property
     def address(self) -> RelayAddress:
@@ -268,7 +268,7 @@ class RelayTransport:
         if delivery_token is not None:
             make = partial(_send_sealed, delivery_token, envelope, to, expiry_s, payload)
             try:
-                return Outcome((await self._sealed.send(make)).outcome)
+                return Outcome((await self._sealed.send(to, make)).outcome)
             except Refused:
                 self._open_way()  # Where there is no way at all, that is what is wrong.
                 raise
