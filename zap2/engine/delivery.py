@@ -143,13 +143,19 @@ def shut_out(work: Work, peer: Uid) -> None:
 
 
 def token_for(work: Work, peer: Uid) -> bytes | None:
-    """Give what lets us into somebody's mailbox; None for strangers, and where we have no token."""
+    """Give what lets us into somebody's mailbox; None for strangers, and where we have no token that is of use.
+
+    Whoever gives us one wrong token after the other would have the relay take our address for a guesser's.
+    """
+    if work.memory.refused_tokens[peer] >= work.policy.refused_tokens_at_most:
+        return None
     contact = work.store.contacts.get(peer)
     return contact.delivery_token if contact is not None and contact.state == "accepted" else None
 
 
 def forget(work: Work, peer: Uid, token: bytes) -> None:
     """Forget a token that was refused, unless another one has come meanwhile."""
+    work.memory.refused_tokens[peer] += 1
     contact = work.store.contacts.get(peer)
     if contact is not None and hmac.compare_digest(contact.delivery_token or b"", token):
         work.store.contacts.forget_delivery_token(peer)

@@ -81,6 +81,7 @@ def _pass_time(work: Work, _: inputs.TimePassed) -> None:
     delivery.publish(work)
     if memory.upkeep_due_at_ms <= work.now_ms or 0 < memory.publish_again_at_ms <= work.now_ms:
         memory.upkeep_due_at_ms = work.now_ms + work.policy.upkeep_every_ms
+        memory.refused_tokens.clear()
         prekeeping.replenish(work)
         repair.settle(work)
         repair.renew_unanswered(work)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 
 from zap2.ids import EnvelopeId, Uid
@@ -11,12 +12,14 @@ from zap2.ids import EnvelopeId, Uid
 class Memory:
     """Requests under way and times to try again. `copy` before a step; a failed step keeps the copy.
 
-    `in_flight` holds the delivery token with which each envelope went, None for the logged-in way. `stock` is how
+    `in_flight` holds the delivery token with which each envelope went, None for the logged-in way; `refused_tokens`
+    counts how many of somebody's were refused since the last upkeep. `stock` is how
     many one-time pairs others can still fetch, None until the transport said so.
     """
 
     is_link_open: bool = False
     in_flight: dict[EnvelopeId, bytes | None] = field(default_factory=dict, repr=False)
+    refused_tokens: Counter[Uid] = field(default_factory=Counter)
     fetching: set[Uid] = field(default_factory=set)
     fetch_again_at_ms: dict[Uid, int] = field(default_factory=dict)
     looking_up: set[str] = field(default_factory=set, repr=False)
@@ -35,6 +38,7 @@ class Memory:
         return Memory(
             is_link_open=self.is_link_open,
             in_flight=dict(self.in_flight),
+            refused_tokens=Counter(self.refused_tokens),
             fetching=set(self.fetching),
             fetch_again_at_ms=dict(self.fetch_again_at_ms),
             looking_up=set(self.looking_up),

@@ -19,6 +19,7 @@ class Policy:
     one_time_low: int = 30
     one_time_kept: int = 400
     one_time_life_ms: int = 60 * 86_400_000
+    refused_tokens_at_most: int = 3
     signed_sets_a_day: int = 5
     restored_again_ms: int = 3_600_000
     receipt_delay_ms: int = 150

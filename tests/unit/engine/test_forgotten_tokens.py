@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.sim.person import Person
 from tests.sim.quiet import DAY_MS, Quiet, history
+from tests.sim.world import SMALL
 from zap2.engine import inputs, repair
 from zap2.engine.effects import FetchKeys
 from zap2.ids import conversation_with
@@ -132,3 +133,24 @@ def test_a_repair_that_a_block_interrupted_goes_on_after_it() -> None:
     contact = ann.store.contacts.get(ben.uid)
     assert contact is not None
     assert contact.session_state == repair.REPAIRED
+
+
+def test_somebody_who_gives_wrong_tokens_is_not_believed_for_an_hour() -> None:
+    """Guards our address at the relay, which counts wrong tokens: others' right ones would be held back with them."""
+    world, ann, ben = _talking()
+    contact = ann.store.contacts.get(ben.uid)
+    assert contact is not None
+    for number in range(20):
+        with ann.store.transaction():
+            ann.store.contacts.set_delivery_token(
+                ben.uid, bytes([number]) * 32, contact.delivery_token_made_at_ms
+            )
+        world.say(ann, ben, f"number {number}")
+        world.settle(1)
+    refused = [way for way in world.relay.ways if not way.is_let_in]
+    assert len(refused) == SMALL.refused_tokens_at_most
+    world.now_ms += SMALL.upkeep_every_ms
+    world.settle(3)
+    for text in ("refused once more", "asked for", "sealed"):
+        _exchange(world, text)
+    assert _last_is_sealed(ann, ben) is True
