@@ -128,7 +128,16 @@ def _load_shared(keys_dir: Path, data_dir: Path | None, rng: RandomBytes) -> Rel
 
 
 def _load_from(folder: Path, rng: RandomBytes) -> RelayKeys:
-    return make_keys(*(_load_or_make(folder / name, rng) for name in _FILES))
+    identity_file, hashing_file = folder / IDENTITY_FILE, folder / HASHING_FILE
+    identity = _load_or_make(identity_file, rng) if identity_file.exists() else None
+    if identity is not None and not hashing_file.exists():
+        raise UsageError(
+            f"The relay's key {hashing_file} is missing, and with a new one nobody's number would be found again.",
+            "Restore it from a backup of the folder; nothing was changed.",
+        )
+    # It is made first, so that an identity without it was never left by a start that was interrupted.
+    hashing = _load_or_make(hashing_file, rng)
+    return make_keys(identity or _load_or_make(identity_file, rng), hashing)
 
 
 def _load_or_make(path: Path, rng: RandomBytes) -> bytes:

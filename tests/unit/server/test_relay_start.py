@@ -77,6 +77,22 @@ async def test_a_damaged_key(tmp_path: Path) -> None:
     assert (tmp_path / "relay.key").read_bytes() == b"short"
 
 
+async def test_a_relay_whose_hashing_key_is_lost_makes_no_new_one(tmp_path: Path) -> None:
+    """Guards the directory: under another key every number of it is unknown, and nobody would see why."""
+    async with Relay(RelayOptions(port=0, data_dir=tmp_path)):
+        pass
+    (tmp_path / "hashing.key").unlink()
+    assert "hashing.key is missing" in str(await _start(data_dir=tmp_path))
+    assert not (tmp_path / "hashing.key").exists()
+
+
+async def test_a_start_that_was_interrupted_between_the_keys_is_finished(tmp_path: Path) -> None:
+    (tmp_path / "hashing.key").write_bytes(bytes(32))
+    async with Relay(RelayOptions(port=0, data_dir=tmp_path)):
+        assert (tmp_path / "hashing.key").read_bytes() == bytes(32)
+        assert len((tmp_path / "relay.key").read_bytes()) == 32
+
+
 async def test_a_file_that_is_not_a_database(tmp_path: Path) -> None:
     (tmp_path / "relay.sqlite3").write_bytes(b"not a database" * 500)
     assert "cannot be used" in str(await _start(data_dir=tmp_path))
