@@ -7,7 +7,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from cryptography.hazmat.primitives.ciphers import Cipher, CipherContext
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from zap2.crypto.header import Header, open_header
 from zap2.crypto.ratchet_state import RatchetState
@@ -19,7 +22,7 @@ class ReceivingKeys:
     Both collections are by raw key. `transcript_hash` is what the headers are bound to.
     """
 
-    __slots__ = ("_next", "_old", "_old_chains", "live", "transcript_hash")
+    __slots__ = ("_blocks", "_next", "_old", "_old_chains", "live", "transcript_hash")
 
     def __init__(
         self, ratchet: RatchetState, transcript_hash: bytes, before: ReceivingKeys | None = None
@@ -32,6 +35,15 @@ class ReceivingKeys:
         self.live: Final[dict[bytes, AESGCM]] = {key: known.get(key) or AESGCM(key) for key in raw}
         self._old_chains: Final = ratchet.old
         self._old: dict[bytes, AESGCM] | None = None
+        self._blocks: list[tuple[CipherContext, AESGCM]] | None = None
+
+    @property
+    def blocks(self) -> list[tuple[CipherContext, AESGCM]]:
+        """The live ones with the block cipher under each, which tells sooner that a key does not fit."""
+        if self._blocks is None:
+            # A single block, of GCM's counter: what ECB is bad for, two equal blocks of text, does not come up.
+            self._blocks = [(Cipher(AES(raw), ECB()).encryptor(), key) for raw, key in self.live.items()]  # noqa: S305
+        return self._blocks
 
     @property
     def old(self) -> dict[bytes, AESGCM]:
