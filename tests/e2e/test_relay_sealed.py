@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 from pathlib import Path
@@ -213,6 +214,62 @@ async def test_wrong_tokens_slow_their_source_and_right_ones_do_not() -> None:
             host.clock.advance(10)
             assert _code(await client.sealed_to(owner, os.urandom(32))) == ErrorCode.DELIVERY_REFUSED
             assert _code(await client.sealed_to(owner, os.urandom(32))) == ErrorCode.RATE_LIMITED
+
+
+async def _burst(client: FrameClient, owner: Person, tokens: list[bytes]) -> list[str]:
+    """Send one envelope with each token in one message; gives what became of each, in order."""
+    await client.send(
+        *(
+            f.SendSealed(1_000 + n, token, os.urandom(16), owner.uid, 1, 60, bytes(512))
+            for n, token in enumerate(tokens)
+        )
+    )
+    answers = [await client.next_pushed() for _ in tokens]
+    by_rid = {answer.rid: answer for answer in answers if isinstance(answer, f.Sent | f.Error)}
+    ordered = [by_rid[1_000 + n] for n in range(len(tokens))]
+    return [answer.code if isinstance(answer, f.Error) else "sent" for answer in ordered]
+
+
+async def test_a_burst_of_wrong_tokens_gets_no_more_of_them_looked_at() -> None:
+    """They are counted by their answers; as many as could be wrong may wait for one."""
+    async with relay_host(limits=Limits(wrong_tokens_per_source=Rate(3, 0.001))) as host:
+        owner = await _owner(host)
+        async with connected(host.port) as client, connected(host.port) as other:
+            codes = await _burst(client, owner, [os.urandom(32) for _ in range(20)])
+            assert codes == [ErrorCode.DELIVERY_REFUSED] * 3 + [ErrorCode.RATE_LIMITED] * 17
+            assert await _burst(other, owner, [_TOKEN]) == [ErrorCode.RATE_LIMITED]
+
+
+async def test_right_tokens_free_what_they_held() -> None:
+    limits = Limits(
+        wrong_tokens_per_source=Rate(2, 0.001), sealed_per_token=Rate(7, 0.001), mailbox_messages=4
+    )
+    async with relay_host(limits=limits) as host:
+        owner, full = await _owner(host), await _owner(host, 1, _OTHER)
+        async with connected(host.port) as client:
+            for _ in range(2):
+                assert await _burst(client, owner, [_TOKEN] * 2) == ["sent"] * 2
+                assert await _burst(client, full, [_OTHER] * 2) == ["sent"] * 2
+            # Neither what finds no room nor what is too often is wrong.
+            for _ in range(3):
+                assert await _burst(client, full, [_OTHER]) == [ErrorCode.MAILBOX_FULL]
+            for _ in range(3):
+                assert await _burst(client, full, [_OTHER]) == [ErrorCode.RATE_LIMITED]
+            wrong = [os.urandom(32) for _ in range(3)]
+            assert await _burst(client, owner, wrong) == [ErrorCode.DELIVERY_REFUSED] * 2 + [
+                ErrorCode.RATE_LIMITED
+            ]
+
+
+async def test_an_address_with_many_people_sends_sealed_to_many_at_once() -> None:
+    """Nobody behind it waits for the others' answers, though a few of their tokens are out of date."""
+    async with relay_host() as host:
+        owners = [await _owner(host, n, bytes([n]) * 32) for n in range(8)]
+        async with contextlib.AsyncExitStack() as stack:
+            clients = [await stack.enter_async_context(connected(host.port)) for _ in owners]
+            tokens = [[bytes([n]) * 32] * 60 + [_TOKEN] for n in range(len(owners))]
+            codes = await asyncio.gather(*map(_burst, clients, owners, tokens))
+        assert codes == [["sent"] * 60 + [ErrorCode.DELIVERY_REFUSED]] * len(owners)
 
 
 async def test_an_owner_cannot_renew_without_end() -> None:

@@ -62,8 +62,9 @@ class Limits:
     sealed_per_token: Rate = Rate(10_000, 1_000)
     sealed_bytes_per_token: Rate = Rate(64 * 1024 * 1024, 4 * 1024 * 1024)
     """All that have one person's token share these."""
-    wrong_tokens_per_source: Rate = Rate(50, 1 / 10)
-    """Beyond it nothing sealed is taken from there, for what is wrong is known only in the store."""
+    wrong_tokens_per_source: Rate = Rate(1_000, 1)
+    """Beyond it nothing sealed is taken from there, for what is wrong is known only in the store. So it bounds what
+    may be without an answer too; nobody guesses 32 random bytes, and each wrong one costs a look into the store."""
     open_requests: int = 1_024
     """Requests of one connection that have no answer yet."""
     refusals_before_cut: int = 2_000
@@ -86,7 +87,7 @@ class Buckets:
         max_keys: how many are remembered. A forgotten bucket is a full one.
     """
 
-    __slots__ = ("_burst_ms", "_full_at_ms", "_max_keys", "_ms_each", "_rate", "taken")
+    __slots__ = ("_burst_ms", "_full_at_ms", "_held", "_max_keys", "_ms_each", "_rate", "taken")
 
     def __init__(self, rate: Rate, max_keys: int) -> None:
         self._rate = rate
@@ -98,6 +99,7 @@ class Buckets:
         # Key → when that bucket will be full again: one number says how full it is at any time. In the order of use.
         # A plain dict would look for its first key among all that were deleted before it.
         self._full_at_ms: OrderedDict[Hashable, float] = OrderedDict()
+        self._held: dict[Hashable, int] = {}
 
     def __len__(self) -> int:
         return len(self._full_at_ms)
@@ -133,6 +135,26 @@ class Buckets:
             self._keep(key, full_at_ms)
         if self.taken is not None:
             self.taken(key, -amount)
+
+    def hold(self, key: Hashable, now_ms: int) -> float:
+        """Keep one free for a `take` that may come; call `let_go` once it is known whether it does.
+
+        Whoever follows hears nothing of it: buckets elsewhere that were lowered for it would stay low after it.
+
+        Returns:
+            0.0, or the seconds after which there is one that nobody holds (none is held then).
+        """
+        held = self._held.get(key, 0)
+        if wait_s := self.missing_s(key, now_ms, held + 1):
+            return min(wait_s, self._ms_each / 1000)
+        self._held[key] = held + 1
+        return 0.0
+
+    def let_go(self, key: Hashable) -> None:
+        """End one `hold`."""
+        held = self._held.pop(key) - 1
+        if held:
+            self._held[key] = held
 
     def settle(self, key: Hashable, now_ms: int, at_most: float) -> None:
         """Lower a bucket to what others have left in it; a fuller one stays as it is."""

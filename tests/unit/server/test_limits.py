@@ -43,6 +43,28 @@ def test_what_is_given_back_was_never_taken() -> None:
     assert [buckets.take("a", 0) > 0 for _ in range(3)] == [False, False, True]
 
 
+def test_what_is_held_is_free_for_nobody_else_until_it_is_let_go() -> None:
+    buckets, heard = Buckets(Rate(3, 0.5), 10), list[object]()
+    buckets.taken = lambda key, amount: heard.append(key)
+    assert [buckets.hold("a", 0) for _ in range(5)] == [0, 0, 0, 2, 2]
+    assert buckets.hold("b", 0) == 0
+    buckets.let_go("a")
+    assert [buckets.hold("a", 0) for _ in range(2)] == [0, 2]
+    assert heard == []  # nothing was taken
+
+
+def test_what_is_held_can_be_taken() -> None:
+    """However many are held when they turn out to count: that is what they were held for."""
+    buckets = Buckets(Rate(4, 0.5), 10)
+    assert buckets.take("a", 0) == 0
+    assert [buckets.hold("a", 0) for _ in range(4)] == [0, 0, 0, 2]
+    for _ in range(3):
+        buckets.let_go("a")
+        assert buckets.take("a", 0) == 0
+    assert buckets.hold("a", 0) == 2
+    assert buckets.hold("a", 2_000) == 0
+
+
 def test_whoever_follows_hears_of_both() -> None:
     buckets, heard = Buckets(Rate(2, 1), 10), list[tuple[object, float]]()
     buckets.taken = lambda key, amount: heard.append((key, amount))

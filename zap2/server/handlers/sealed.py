@@ -1,15 +1,17 @@
 """Sealed sending: an envelope from whoever has its receiver's delivery token, over a connection that is nobody's.
 
 The token itself is hashed at once and kept nowhere. Whether it is the receiver's is known only in the store, where
-it is compared in the transaction that stores the envelope; so what is wrong is counted afterwards, and slows the
-source's next ones. Whatever is wrong has one answer, and what went well has one too: neither tells anything about the
-receiver that its contacts do not know.
+it is compared in the transaction that stores the envelope. So a source may have as many without an answer as it may
+have wrong ones: what is wrong is counted by its answer, and neither a burst nor many connections get more of them
+looked at. Whatever is wrong has one answer, and what went well has one too: neither tells anything about the receiver
+that its contacts do not know.
 """
 
 from __future__ import annotations
 
 from typing import Final
 
+from zap2.errors import Refused
 from zap2.server.handlers import mail
 from zap2.server.services import Peer, Services, login_of, require, too_many
 from zap2.wire.fields import ErrorCode
@@ -38,19 +40,17 @@ def send_sealed(
     """
     limiter = services.limiter
     token_hash, size_b = delivery_token_hash(frame.delivery_token), len(frame.payload)
-    if wait_s := limiter.wrong_tokens_per_source.missing_s(source, now_ms):
+    wrong_tokens = limiter.wrong_tokens_per_source
+    if wait_s := wrong_tokens.hold(source, now_ms):
         raise too_many(wait_s)
-    require(limiter.sealed_per_source, source, now_ms)
-    require(limiter.sealed_bytes_per_source, source, now_ms, size_b)
-    require(limiter.sealed_per_token, token_hash, now_ms)
-    require(limiter.sealed_bytes_per_token, token_hash, now_ms, size_b)
 
     def answered_blindly(answer: Sent | Error) -> None:
+        wrong_tokens.let_go(source)
         if isinstance(answer, Sent):
             services.counts.sealed += 1
             answered(Sent(answer.rid, "stored", 0))
         elif answer.code == ErrorCode.NOT_FOUND:
-            limiter.wrong_tokens_per_source.take(source, now_ms)
+            wrong_tokens.take(source, services.now_ms())
             answered(
                 Error(
                     answer.rid, ErrorCode.DELIVERY_REFUSED, "This delivery token opens no such mailbox.", None
@@ -59,4 +59,12 @@ def send_sealed(
         else:
             answered(answer)
 
-    mail.put(services, frame, _NOBODY, token_hash, now_ms, answered_blindly)
+    try:
+        require(limiter.sealed_per_source, source, now_ms)
+        require(limiter.sealed_bytes_per_source, source, now_ms, size_b)
+        require(limiter.sealed_per_token, token_hash, now_ms)
+        require(limiter.sealed_bytes_per_token, token_hash, now_ms, size_b)
+        mail.put(services, frame, _NOBODY, token_hash, now_ms, answered_blindly)
+    except Refused:
+        wrong_tokens.let_go(source)
+        raise
