@@ -11,6 +11,7 @@ scripts and tests may compare. `exit_code` is what a command ends with when the 
     │  ├─ UnknownConversation     no contact by that name in this profile
     │  ├─ NoProfile               nothing has been set up under that profile name
     │  └─ SignupUnfinished        the profile has no account yet, and its relay wants to hear from the person
+    ├─ CodeNeeded                 exit 1: a code was issued, and the sign-up cannot go on before it is given
     ├─ OutputFailed               exit 1: standard output is closed or full
     ├─ CryptoError                never carries keys or plaintext
     │  ├─ InvalidKey              wrong length, non-canonical, small order
@@ -117,6 +118,13 @@ class SignupUnfinished(UsageError):
     def __init__(self, reason: str, *, relay: str) -> None:
         super().__init__(f"The signup of this profile was never finished. {reason}")
         self.relay = relay
+
+
+class CodeNeeded(Zap2Error):
+    """A verification code was issued, and nobody gave it."""
+
+    code = "code-needed"
+    default_hint = "Run the same command with --code CODE once you have it."
 
 
 class OutputFailed(Zap2Error):

@@ -354,6 +354,30 @@ async def test_code_can_be_sent_again_after_the_countdown() -> None:
         await until(pilot, lambda: len([c for c in signup.calls if c[0] == "request_code"]) == 2)
 
 
+async def test_a_code_that_is_out_already_can_be_given_to_a_first_run_begun_anew() -> None:
+    """Guards whoever quit after the code was sent: the relay sends no other one for a while, and the first is good."""
+    signup = StageSignup(StageClient())
+    time = StoppedClock()
+    app = _first_run(signup, clock=time)
+    async with running(app) as pilot:
+        await pilot.press("enter")
+        await until(pilot, lambda: "Your phone number" in screen_text(app))
+        signup.refusals["request_code"] = Refused("resend-too-soon", "A code was sent a moment ago.", 25.0)
+        await _fill(pilot, app, "+4915123456789", "The six-digit code")
+        shown = " ".join(screen_text(app).replace("│", " ").split())
+        assert "is still good" in shown
+        assert "relay's log" in shown
+        assert "New code (in 25 s)" in shown
+        await _fill(pilot, app, "123456", "Your name")
+        await _fill(pilot, app, "Bo", "A passphrase")
+        await _fill(pilot, app, PASSPHRASE, "once more")
+        await write(pilot, PASSPHRASE)
+        await pilot.press("enter")
+        await until(pilot, lambda: isinstance(app.screen, ChatScreen))
+    methods = [call[0] for call in signup.calls if call[0] != "close"]
+    assert methods == ["connect", "request_code", "expect_code", "check_code", "create"]
+
+
 async def test_leaving_the_wizard_gives_up_the_signup() -> None:
     """Guards that half a signup does not stay open."""
     signup = StageSignup(StageClient())

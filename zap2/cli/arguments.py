@@ -20,7 +20,8 @@ _LITERAL: Final = "\0"
 _EXIT_CODES: Final = """\
 exit codes:
   0  done
-  1  an error that has no code of its own; not every line of `send --lines` was sent
+  1  an error that has no code of its own; not every line of `send --lines` was sent; `signup` needs the code
+     that was sent
   2  used wrongly: nothing was done
   3  refused by the relay
   4  unreachable: what was to be sent is queued and goes out later

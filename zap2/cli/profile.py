@@ -9,14 +9,16 @@ from typing import Final
 from zap2.cli.arguments import add_profile_option
 from zap2.cli.console import say, warn
 from zap2.cli.pins import read_new_pin
-from zap2.cli.places import profile_folder, profile_names
+from zap2.cli.places import config_dir, profile_folder, profile_names
 from zap2.cli.records import to_json
 from zap2.cli.running import run_async
 from zap2.cli.session import add_connect_option, open_profile, open_profile_offline, wait_until_online
 from zap2.errors import UsageError
 from zap2.ids import format_uid
 from zap2.phone import format_number
+from zap2.vault.profile import ProfileFolder
 
+_FINISH: Final = "the relay has no such account yet; `zap2 signup` or `zap2 chat` with this --profile goes on"
 _UNCHANGED: Final = "Nothing was changed: the relay has to be told."
 _ACTIONS: Final = """\
 actions:
@@ -77,7 +79,10 @@ def _list(arguments: argparse.Namespace) -> int:
     if not names:
         warn("no profiles yet; `zap2 chat` sets one up")
     for name in names:
-        say(to_json({"profile": name}) if arguments.json else name)
+        is_finished = not ProfileFolder(config_dir(arguments), name).is_unfinished
+        say(to_json({"profile": name, "finished": is_finished}) if arguments.json else name)
+        if not is_finished:
+            warn(f"the sign-up of {name} is not finished: {_FINISH}")
     return 0
 
 
@@ -94,6 +99,7 @@ async def _show(arguments: argparse.Namespace) -> int:
             "folder": str(folder.path),
             "pin": membership.has_pin,
             "listed": membership.is_listed,
+            "finished": not folder.is_unfinished,
         }
         if arguments.json:
             say(to_json(record))
@@ -101,6 +107,7 @@ async def _show(arguments: argparse.Namespace) -> int:
             record["number"] = format_number(me.number)
             record["pin"] = "set" if membership.has_pin else "none"
             record["listed"] = "yes" if membership.is_listed else "no"
+            record["finished"] = f"no: {_FINISH}" if folder.is_unfinished else "yes"
             for label, value in record.items():
                 say(f"{label:<8} {value}")
     return 0

@@ -19,20 +19,21 @@ from zap2.cli.session import add_connect_option, settle, wait_until_online
 from zap2.client.admission import check_invite
 from zap2.client.agent import Agent
 from zap2.client.api import VerificationView
-from zap2.client.opening import open_vault
 from zap2.client.signup import ProfileSignup
 from zap2.engine.account import check_name
-from zap2.errors import ProfileExists, Refused, Unreachable, UsageError, VaultError, Zap2Error
+from zap2.errors import CodeNeeded, Refused, Unreachable, UsageError, VaultError, Zap2Error
 from zap2.phone import format_number, parse_number
 from zap2.vault.profile import ProfileFolder
 
 _WRONG_CODE: Final = "wrong-code"
+_PROOF_EXPIRED: Final = "ticket-invalid"
 _ROOM_B: Final = 1024 * 1024
 """Less than this is too little for a vault that has just been made."""
 
 _OPTIONS: Final = {
     "invite-needed": "Ask the relay's host for an invite, and give it with --invite CODE.",
     "pin-needed": "If the number is yours, write the PIN that you set for it into a file: --pin-file FILE.",
+    "resend-too-soon": "The code that was sent is good: give it with --code CODE.",
 }
 """What helps here against a refusal, by its code."""
 
@@ -73,25 +74,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number: str, secret: str) -> int:
-    if folder.exists:
-        await _refuse_finished(folder, secret)
     invite = None if arguments.invite is None else check_invite(arguments.invite)
     pin = read_pin(arguments.pin_file) if arguments.pin_file else None
     signup = ProfileSignup(folder)
+    await signup.look_back(secret)
     try:
         relay = await signup.connect(arguments.relay)
         if not relay.is_pinned:
             warn(
                 f"the relay's key is taken on trust; ask its host whether its fingerprint is {relay.fingerprint}"
             )
-        if arguments.code is not None:
-            signup.expect_code(number)
-            await signup.check_code(arguments.code)
-        else:
-            started = await signup.request_code(number, invite=invite)
-            if started.is_needed:
-                await _prove(signup, started)
-        agent = await signup.create(arguments.name, secret, invite=invite, pin=pin)
+        # A code is good once: what was refused after it, for an invite or a PIN, needs no other one.
+        is_proved = signup.take_up(number)
+        if not is_proved:
+            await _prove(signup, number, arguments.code, invite)
+        try:
+            agent = await signup.create(arguments.name, secret, invite=invite, pin=pin)
+        except Refused as error:
+            if not is_proved or error.code != _PROOF_EXPIRED:
+                raise
+            await _prove(signup, number, arguments.code, invite)
+            agent = await signup.create(arguments.name, secret, invite=invite, pin=pin)
     except Refused as error:
         raise Refused(
             error.code, str(error), error.retry_after_s, _OPTIONS.get(error.code, error.hint)
@@ -109,21 +112,22 @@ async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number:
     return 0
 
 
-async def _refuse_finished(folder: ProfileFolder, secret: str) -> None:
-    """Go on only with a profile whose signup was cut off. Raises ProfileExists, WrongPassphrase."""
-    vault = await open_vault(folder, secret)
-    try:
-        if await vault.is_registered():
-            raise ProfileExists
-    finally:
-        await vault.close()
+async def _prove(signup: ProfileSignup, number: str, code: str | None, invite: str | None) -> None:
+    """Prove the number with a code that is there, or have one sent and ask for it. Raises CodeNeeded, Refused."""
+    if code is not None:
+        signup.expect_code(number)
+        await signup.check_code(code)
+        return
+    started = await signup.request_code(number, invite=invite)
+    if started.is_needed:
+        await _ask_for_code(signup, started)
 
 
-async def _prove(signup: ProfileSignup, started: VerificationView) -> None:
+async def _ask_for_code(signup: ProfileSignup, started: VerificationView) -> None:
     """Ask for the code until it is right.
 
     Raises:
-        UsageError: standard input ended before there was a code.
+        CodeNeeded: standard input ended before there was a code, or is not text.
         Refused: the code is wrong and there is no other, or the relay takes no more.
     """
     number, minutes = format_number(started.number), round(started.expires_in_s / 60)
@@ -135,7 +139,7 @@ async def _prove(signup: ProfileSignup, started: VerificationView) -> None:
     _prompt()
     async for code in stdin.lines():
         try:
-            await signup.check_code(code.text().strip())
+            await signup.check_code(_read(code))
         except Refused as error:
             if error.code != _WRONG_CODE:
                 raise
@@ -147,10 +151,14 @@ async def _prove(signup: ProfileSignup, started: VerificationView) -> None:
             _prompt()
     if refusal is not None:
         raise refusal
-    raise UsageError(
-        f"A code for {number} was issued, and nothing is set up before it is given.",
-        "Run the same command with --code CODE once you have it.",
-    )
+    raise CodeNeeded(f"A code for {number} was issued, and nothing is set up before it is given.")
+
+
+def _read(line: stdin.Line) -> str:
+    try:
+        return line.text().strip()
+    except UsageError as error:
+        raise CodeNeeded(str(error)) from None
 
 
 def _prompt() -> None:

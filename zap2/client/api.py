@@ -200,6 +200,10 @@ class Signup(Protocol):
         """
         ...
 
+    def expect_code(self, number: str) -> str:
+        """Go on with a code that was sent for a number before this sign-up began; gives the number as E.164."""
+        ...
+
     async def check_code(self, code: str) -> None:
         """Prove possession. Raises Refused: `wrong-code`, `code-expired`, `too-many-tries`, `number-registered`."""
         ...

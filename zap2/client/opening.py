@@ -63,6 +63,11 @@ class OpenVault:
         await agent.start(is_online=is_online)
         return agent
 
+    def note_registered(self) -> None:
+        """Have the profile's folder show a finished sign-up. Raises VaultError."""
+        if self._folder is not None:
+            self._folder.set_unfinished(False)
+
     async def close(self) -> None:
         """Close the store and let go of the profile."""
         await self.thread.run(self.store.close)

@@ -62,6 +62,7 @@ class ProfileSignup:
         self._folder = folder
         self._rng = rng
         self._progress = _Progress()
+        self._earlier = _Progress()
         self._made_with: str | None = None
         self._registration: RegistrationClient | None = None
 
@@ -89,9 +90,44 @@ class ProfileSignup:
         self._progress.ticket = started.ticket
         return started.view
 
-    def expect_code(self, number: str) -> None:
-        """Go on with a code that was requested earlier for a number. Raises InvalidPhoneNumber."""
+    def expect_code(self, number: str) -> str:
+        """Go on with a code that was requested earlier for a number; gives that as E.164. Raises InvalidPhoneNumber."""
         self._progress.number = parse_number(number)
+        return self._progress.number
+
+    async def look_back(self, passphrase: str) -> None:
+        """Look what an earlier run left in the profile, which is not finished; `take_up` goes on with it.
+
+        Raises:
+            ProfileExists: it is finished.
+            WrongPassphrase, VaultDamaged, VaultTooNew, ProfileInUse.
+        """
+        if self._folder is None or not self._folder.exists:
+            return
+        vault = await open_vault(self._folder, passphrase)
+
+        def read() -> _Progress:
+            relay = RelayAccount(vault.store)
+            return _Progress(relay.address, account.number(vault.store), relay.ticket)
+
+        try:
+            if await vault.is_registered():
+                raise ProfileExists
+            self._earlier = await vault.thread.run(read)
+        finally:
+            await vault.close()
+
+    def take_up(self, number: str) -> bool:
+        """Say whether an earlier run has proved this number to this relay; then `create` is next.
+
+        The relay takes the proof for half an hour, and refuses it as `ticket-invalid` after that. Raises
+        InvalidPhoneNumber.
+        """
+        earlier, number = self._earlier, parse_number(number)
+        if (earlier.address, earlier.number) != (self._progress.address, number):
+            return False
+        self._progress.number, self._progress.ticket = number, earlier.ticket
+        return True
 
     async def check_code(self, code: str) -> None:
         """Prove possession of the number."""
@@ -138,6 +174,8 @@ class ProfileSignup:
         """Make a vault with the account, or take up one whose registration was not finished."""
 
         def fill(store: Store) -> None:
+            if self._folder is not None:
+                self._folder.set_unfinished(True)
             account.create_identity(store, self._rng)
             remember(store)
 
@@ -188,6 +226,8 @@ async def register(vault: OpenVault, registration: RegistrationClient, pin: str 
     await registration.register(keys, ticket, invite=invite, pin=pin)
 
     def note() -> None:
+        # First: a crash in between leaves a ticket, which the next opening gives once more.
+        vault.note_registered()
         with vault.store.transaction():
             relay.ticket = relay.invite = None
 

@@ -41,6 +41,11 @@ def set_profile(store: Store, *, name: str, number: str) -> None:
     store.settings.put_text(settings.NUMBER, number)
 
 
+def number(store: Store) -> str:
+    """Give the number (E.164) of this vault's account; empty without one."""
+    return store.settings.get_text(settings.NUMBER)
+
+
 def load_keys(store: Store) -> IdentityKeys:
     """Give the identity of this vault.
 

@@ -20,6 +20,7 @@ from zap2.vault.durable import FILE_MODE, FOLDER_MODE, keep_private, os_errors, 
 KEYFILE_NAME: Final = "vault.key"
 DATABASE_NAME: Final = "vault.db"
 LOCK_NAME: Final = "vault.lock"
+_UNFINISHED_NAME: Final = "signup.unfinished"
 
 _NAME: Final = re.compile(r"[a-z0-9]([a-z0-9._-]{0,30}[a-z0-9_-])?")
 # Names that Windows gives to devices, whatever follows a dot.
@@ -74,6 +75,20 @@ class ProfileFolder:
         goes through a signup.
         """
         return self.database.exists()
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether there is a vault whose account no relay has confirmed; known without the passphrase."""
+        return self.exists and (self.path / _UNFINISHED_NAME).exists()
+
+    def set_unfinished(self, unfinished: bool) -> None:
+        """Note whether the sign-up is still to be finished. Raises VaultError."""
+        note = self.path / _UNFINISHED_NAME
+        with os_errors("The state of the sign-up cannot be noted"):
+            if unfinished:
+                note.touch(mode=FILE_MODE)
+            else:
+                note.unlink(missing_ok=True)
 
     @property
     def is_locked(self) -> bool:

@@ -258,6 +258,14 @@ class WizardScreen(SteppedScreen):
         )
         self._go("code" if verification.is_needed else "name")
 
+    def _expect_code(self, wait_s: float) -> None:
+        """Ask for the code that is out already: a first run that was left had it sent."""
+        asked = self._value("phone")
+        method = self._relay.verification if self._relay else ""
+        number = self._signup.expect_code(asked)
+        self._code_sent(self.CodeSent(asked, VerificationView(number, True, method, wait_s, wait_s)))
+        self._say("code", "It was sent a moment ago, for a first run that was left, and is still good.")
+
     @on(Button.Pressed, "#resend")
     def _resend(self, event: Button.Pressed) -> None:
         event.stop()
@@ -344,6 +352,8 @@ class WizardScreen(SteppedScreen):
             self._go("pin")
         elif code == ErrorCode.INVITE_NEEDED and "invite" in self._route:
             self._go("invite", words)
+        elif code == ErrorCode.RESEND_TOO_SOON and self._step == "phone":
+            self._expect_code(getattr(message.error, "retry_after_s", None) or 0.0)
         else:
             self._refuse(words)
 
