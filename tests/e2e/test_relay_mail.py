@@ -258,13 +258,18 @@ async def test_bytes_are_limited_too() -> None:
 
 
 async def test_open_requests_of_a_connection_are_bounded() -> None:
-    async with relay_host(limits=Limits(open_requests=4)) as host:
+    async with relay_host(limits=Limits(open_requests=4), commit_window_s=0.5) as host:
         ada = await new_person(host.port, NUMBERS[0])
         async with logged_in(host.port, ada) as client:
-            answers = await asyncio.gather(*(client.mail_to(ada) for _ in range(40)))
-            refused = [answer for answer in answers if isinstance(answer, f.Error)]
-            assert {answer.code for answer in refused} <= {ErrorCode.RATE_LIMITED}
-            assert len(answers) - len(refused) >= 4
+            sends = [f.Send(100 + n, os.urandom(16), ada.uid, 1, 60, bytes(512)) for n in range(10)]
+            await client.send(*sends)
+            refused = [await client.next_pushed() for _ in range(6)]  # at once; the others wait for the store
+            assert [
+                (answer.rid, answer.code, answer.retry_after_s)
+                for answer in refused
+                if isinstance(answer, f.Error)
+            ] == [(100 + n, ErrorCode.RATE_LIMITED, 1) for n in range(4, 10)]
+            assert {type(await client.next_pushed()) for _ in range(4)} == {f.Sent}
             assert isinstance(await client.mail_to(ada), f.Sent)
 
 
