@@ -19,6 +19,7 @@ from filelock import FileLock, Timeout
 
 from zap2.errors import UsageError
 from zap2.ids import EnvelopeId, RandomBytes, Uid
+from zap2.server.datadir import refuse_open
 from zap2.wire.statements import relay_fingerprint
 
 _KEY_SIZE_B: Final = 32
@@ -97,7 +98,7 @@ def load_keys(data_dir: Path | None, rng: RandomBytes, keys_dir: Path | None = N
         keys_dir: a folder for the keys instead, which several relays may share; the first of them makes the keys.
 
     Raises:
-        UsageError: a key file cannot be read, written, or is not one.
+        UsageError: a key file cannot be read, written, or is not one; keys were to be made where everybody may write.
     """
     if keys_dir is not None:
         return _load_shared(keys_dir, data_dir, rng)
@@ -115,6 +116,8 @@ def _load_shared(keys_dir: Path, data_dir: Path | None, rng: RandomBytes) -> Rel
             f"Move {' and '.join(_FILES)} there, so that its address stays the same.",
         )
     try:
+        if keys_dir.exists():
+            refuse_open(keys_dir, "--keys")
         keys_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(keys_dir / _LOCK_FILE, timeout=_LOCK_PATIENCE_S, mode=0o600):
             return _load_from(keys_dir, rng)

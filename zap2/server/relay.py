@@ -66,13 +66,11 @@ def _delivery(options: RelayOptions) -> CodeDelivery:
     return LogDelivery()
 
 
-async def _open_watch(services: Services, port: int) -> Watch:
+def _watch_on(port: int) -> Watch:
     # Loaded here: a relay inside a chat is not watched.
     from zap2.server.watch import Watch
 
-    watch = Watch(services)
-    await watch.start(port)
-    return watch
+    return Watch(port)
 
 
 class Relay:
@@ -130,12 +128,15 @@ class Relay:
                 self._certificate = Certificate(options.tls_cert, options.tls_key)
             # First of all, so that a port in use leaves no keys behind that nobody was meant to have.
             server = await self._bind()
+            if options.metrics_port is not None:
+                self._watch = _watch_on(options.metrics_port)
+            check(options)
             if options.data_dir is not None:
                 self._lock = datadir.claim(options.data_dir)
             await self._open()
             await server.start_serving()
-            if options.metrics_port is not None:
-                self._watch = await _open_watch(self._services, options.metrics_port)
+            if self._watch is not None:
+                await self._watch.start(self._services)
         except BaseException:
             await self.stop()
             raise
@@ -245,7 +246,6 @@ class Relay:
 
     async def _open(self) -> None:
         options = self._options
-        check(options)
         keys = load_keys(options.data_dir, self._rng, options.keys_dir)
         limiter = Limiter(options.limits)
         backends = self._backends = await open_backends(options, keys, limiter, self._now_ms, self._rng)

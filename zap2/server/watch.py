@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import errno
+import socket
 from collections.abc import Iterable
 from typing import Final
 
@@ -67,43 +68,42 @@ class _Figures(Collector):
 
 
 class Watch:
-    """The HTTP server for monitoring.
+    """The HTTP server for monitoring. It has its port from the beginning and answers once it is started.
 
     Args:
-        services: what the relay's handlers share.
+        port: of the loopback; 0 takes a free one.
+
+    Raises:
+        UsageError: the port is in use.
     """
 
-    def __init__(self, services: Services) -> None:
-        self._services = services
+    def __init__(self, port: int) -> None:
         self._registry = CollectorRegistry()
-        self._registry.register(_Figures(services))
         ProcessCollector(registry=self._registry)
+        self._services: Services
         self._server: asyncio.Server | None = None
-
-    @property
-    def port(self) -> int:
-        """The port that it listens on."""
-        return int(self._server.sockets[0].getsockname()[1]) if self._server is not None else 0
-
-    async def start(self, port: int) -> None:
-        """Listen on the loopback; port 0 takes a free one.
-
-        Raises:
-            UsageError: the port is in use.
-        """
         try:
-            self._server = await asyncio.start_server(self._serve, _LOOPBACK, port, limit=_MAX_HEAD_B)
+            self._listening = socket.create_server((_LOOPBACK, port))
         except OSError as error:
             reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror}"
             raise UsageError(
                 f"The port {port} for monitoring {reason}.", "Choose another one with --metrics-port."
             ) from error
+        self.port: int = self._listening.getsockname()[1]
+        """The port that it listens on."""
+
+    async def start(self, services: Services) -> None:
+        """Answer from what the relay's handlers share."""
+        self._services = services
+        self._registry.register(_Figures(services))
+        self._server = await asyncio.start_server(self._serve, sock=self._listening, limit=_MAX_HEAD_B)
 
     async def stop(self) -> None:
         """Listen no more."""
         if self._server is not None:
             self._server.close()
             self._server = None
+        self._listening.close()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

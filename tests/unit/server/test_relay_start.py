@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import stat
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -40,6 +41,34 @@ async def test_a_port_in_use_leaves_nothing_behind(tmp_path: Path) -> None:
     async with Relay(RelayOptions(port=0)) as relay:
         await _start(port=relay.port, data_dir=tmp_path / "new")
     assert not (tmp_path / "new").exists()
+
+
+async def test_what_is_wrong_in_the_options_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Guards hosts who mistyped: the next start is the first one, and no key of a relay that never was lies about."""
+    new = tmp_path / "new"
+    async with Relay(RelayOptions(port=0, metrics_port=0)) as relay:
+        assert "monitoring is in use" in str(await _start(metrics_port=relay.metrics_port, data_dir=new))
+    await _start(tls_cert=tmp_path / "missing", tls_key=tmp_path / "missing", data_dir=new)
+    assert "--store" in str(await _start(store="mysql://db", data_dir=new))
+    assert "--tokens" in str(await _start(tokens="memcached://db", data_dir=new))
+    assert not new.exists()
+
+
+async def test_a_folder_that_everybody_can_write_gets_no_keys(tmp_path: Path) -> None:
+    """Guards hosts who name /tmp or a shared folder: others there could put keys of their own in place."""
+    folder = tmp_path / "shared"
+    folder.mkdir()
+    for name, mode in (("", 0o1777), ("somebody's file", 0o1777), ("somebody's file", 0o777)):
+        if name:
+            (folder / name).write_text("")
+        folder.chmod(mode)
+        for options in ({"data_dir": folder}, {"data_dir": tmp_path / "data", "keys_dir": folder}):
+            store = {"store": "postgresql://127.0.0.1:1/x"} if "keys_dir" in options else {}
+            error = await _start(**options, **store)
+            assert "Every user of this machine can write" in str(error)
+            assert "chmod o-w" in error.hint
+        assert [path.name for path in folder.iterdir()] == [name] * bool(name)
+        assert stat.S_IMODE(folder.stat().st_mode) == mode
 
 
 def test_who_hosts_for_nobody_else_is_told() -> None:
