@@ -169,6 +169,37 @@ def test_a_gap_that_cannot_be_filled_does_not_repair_for_ever() -> None:
     assert texts(ben, ann)[-1] == "after a week"
 
 
+def test_a_gap_that_was_asked_for_in_vain_is_not_asked_for_again_when_another_one_heals() -> None:
+    """Guards against a repair for every text that comes late, for as long as one stays missing."""
+    world, ann, ben = talking()
+    world.go_offline(ben)
+    world.say(ann, ben, "gone")
+    world.settle(2)
+    world.relay.accounts[ben.uid].mailbox.clear()
+    world.now_ms += 8 * DAY_MS
+    world.say(ann, ben, "after a week")
+    world.go_online(ben)
+    world.settle(2)
+    world.now_ms += 600_000
+    world.settle()
+    assert ben.store.contacts.count_repairs(ann.uid, 0) == 1
+    for day in range(3):
+        world.now_ms += DAY_MS
+        world.go_offline(ben)
+        world.say(ann, ben, f"late {day}")
+        world.say(ann, ben, f"early {day}")
+        world.settle(2)
+        mailbox = world.relay.accounts[ben.uid].mailbox
+        assert len(mailbox) == 2
+        mailbox.reverse()
+        world.go_online(ben)
+        world.settle(2)
+        world.now_ms += 600_000
+        world.settle(5)
+    assert texts(ben, ann)[-2:] == ["late 2", "early 2"]
+    assert ben.store.contacts.count_repairs(ann.uid, 0) == 1
+
+
 def test_bytes_that_nothing_opens_never_begin_a_repair() -> None:
     world, ann, ben = talking()
     for _ in range(50):
