@@ -33,6 +33,7 @@ scripts and tests may compare. `exit_code` is what a command ends with when the 
     │  └─ ProfileInUse            exit 7
     └─ TransportError
        ├─ Unreachable             exit 4: nobody answered; what was queued stays queued
+       ├─ NothingQueued           exit 1: nobody answered who had to be asked first; send it again
        ├─ NotTrusted              exit 6: the other end has another key than the pinned one
        │  └─ OtherRelayKey        the relay itself does
        ├─ ProtocolViolation       exit 3: the other end broke the protocol
@@ -264,6 +265,13 @@ class Unreachable(TransportError):
     code = "unreachable"
     exit_code = 4
     default_hint = "What you sent is queued and goes out when the relay answers again."
+
+
+class NothingQueued(TransportError):
+    """The relay cannot be reached, and what was to be sent could not be queued."""
+
+    code = "nothing-queued"
+    default_hint = "Send it again when the relay can be reached."
 
 
 class NotTrusted(TransportError):

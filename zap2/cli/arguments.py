@@ -21,7 +21,7 @@ _EXIT_CODES: Final = """\
 exit codes:
   0  done
   1  an error that has no code of its own; not every line of `send --lines` was sent; `signup` needs the code
-     that was sent
+     that was sent; `send` to a number that is no contact yet did not reach the relay, and nothing is queued
   2  used wrongly: nothing was done
   3  refused by the relay
   4  unreachable: what was to be sent is queued and goes out later

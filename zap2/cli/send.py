@@ -16,7 +16,7 @@ from zap2.cli.watching import Watch
 from zap2.cli.who import find_known
 from zap2.client.agent import Agent
 from zap2.client.api import MessageState, MessageView
-from zap2.errors import UsageError
+from zap2.errors import NothingQueued, Unreachable, UsageError
 from zap2.ids import ConversationId, conversation_with
 from zap2.wire.content import check_text
 
@@ -25,7 +25,7 @@ _STANDARD_INPUT: Final = "-"
 _EXIT_NOT_ALL: Final = 1
 _STATES: Final = {"sent": MessageState.SENT, "delivered": MessageState.DELIVERED, "read": MessageState.READ}
 _NOTHING_QUEUED: Final = (
-    "Nothing was queued: this number is no contact yet, and only the relay knows whose it is."
+    "Nothing was queued: this number is no contact yet, and only the relay knows whose it is. Try again later."
 )
 
 
@@ -120,10 +120,14 @@ async def _send_lines(agent: Agent, conversation: ConversationId, watch: Watch) 
 async def _find(agent: Agent, arguments: argparse.Namespace) -> ConversationId:
     uid = await find_known(agent, arguments.to)
     if uid is None:
-        await wait_until_online(agent, arguments.connect_timeout, _NOTHING_QUEUED)
-        uid = (await agent.add_contact(arguments.to)).uid
+        try:
+            await wait_until_online(agent, arguments.connect_timeout, _NOTHING_QUEUED)
+            uid = (await agent.add_contact(arguments.to)).uid
+        except Unreachable as error:
+            # A script that is told "unreachable" counts on a text that goes out later.
+            raise NothingQueued(str(error), _NOTHING_QUEUED) from None
     elif uid == agent.me.uid:
-        await agent.add_contact(agent.me.number)
+        await agent.open_note()
     return conversation_with(uid)
 
 
