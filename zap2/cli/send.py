@@ -25,7 +25,8 @@ _STANDARD_INPUT: Final = "-"
 _EXIT_NOT_ALL: Final = 1
 _STATES: Final = {"sent": MessageState.SENT, "delivered": MessageState.DELIVERED, "read": MessageState.READ}
 _NOTHING_QUEUED: Final = (
-    "Nothing was queued: this number is no contact yet, and only the relay knows whose it is. Try again later."
+    "Nothing was queued: this number is no contact yet, and only the relay knows whose it is. "
+    "Send it again when the relay can be reached."
 )
 
 
