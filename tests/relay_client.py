@@ -212,7 +212,7 @@ class FrameClient:
     def _take(self, frame: f.RelayFrame) -> None:
         if isinstance(frame, f.Deliver):
             self.mail.put_nowait(frame)
-        elif isinstance(frame, f.StockLow | f.Draining | f.Greeting):
+        elif isinstance(frame, f.StockLow | f.Draining | f.NumberLost | f.Greeting):
             self.pushed.put_nowait(frame)
         elif waiting := self._open.pop(frame.rid, None):
             if not waiting.done():  # Whoever waited for it may have given up.

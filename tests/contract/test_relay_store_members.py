@@ -101,6 +101,47 @@ async def test_a_number_goes_over_only_from_the_account_that_was_named(store: St
     assert await store.find_number(b"another number") == uid(1)
 
 
+async def test_an_account_that_lost_its_number_is_known_to_have_none(store: Store) -> None:
+    await register(store, 1)
+    await store.put_ticket(b"t", bytes([1]) * 32, NOW_MS + 1000)
+    taken = Admission(replaces=uid(1), pin="its hash")
+    assert await store.register(b"t", account(2), NOW_MS, taken) is Registration.DONE
+    assert await store.member(uid(1)) == Member(uid(1), _TODAY, True, False, False, has_number=False)
+    assert await store.member(uid(2)) == Member(uid(2), _TODAY, True, False, True, has_number=True)
+    assert await store.take_pin_try(uid(2), NOW_MS) == PinHash("its hash")
+    first, second = await store.member_uses(Uid(b""), 2)
+    assert (first.member.has_number, second.member.has_number) == (False, True)
+    # What concerns a number does nothing for it, until it has one again.
+    assert not await store.set_pin(uid(1), "hash")
+    assert not await store.set_listed(uid(1), False)
+    assert not await store.set_pin(uid(9), "hash")
+    assert not await store.set_listed(uid(9), False)
+    assert await store.member(uid(1)) == Member(uid(1), _TODAY, True, False, False, has_number=False)
+    await store.put_ticket(b"u", b"another number", NOW_MS + 1000)
+    assert await store.register(b"u", account(1), NOW_MS) is Registration.DONE
+    assert await store.member(uid(1)) == Member(uid(1), _TODAY, True, False, False, has_number=True)
+    assert await store.set_pin(uid(1), "hash")
+    assert await store.set_listed(uid(1), False)
+
+
+async def test_a_registration_that_is_refused_or_repeated_changes_no_pin(store: Store) -> None:
+    await register(store, 1)
+    await store.set_pin(uid(1), "of one")
+    await store.put_ticket(b"t", bytes([1]) * 32, NOW_MS + 1000)
+    wrong = Admission(replaces=uid(3), pin="hash")
+    assert await store.register(b"t", account(2), NOW_MS, wrong) is Registration.NUMBER_TAKEN
+    assert await store.take_pin_try(uid(1), NOW_MS) == PinHash("of one")
+    right = Admission(replaces=uid(1), pin="hash")
+    assert await store.register(b"t", account(2), NOW_MS, right) is Registration.DONE
+    await store.set_pin(uid(2), "set since")
+    assert await store.register(b"t", account(2), NOW_MS, right) is Registration.DONE
+    assert await store.take_pin_try(uid(2), NOW_MS) == PinHash("set since")
+    # Somebody who changes the number keeps the PIN.
+    await store.put_ticket(b"u", b"another number", NOW_MS + 1000)
+    assert await store.register(b"u", account(2), NOW_MS) is Registration.DONE
+    assert await store.take_pin_try(uid(2), NOW_MS) == PinHash("set since")
+
+
 async def test_the_last_active_day_never_goes_back(store: Store) -> None:
     await register(store, 1)
     assert await store.member(uid(1)) == Member(uid(1), _TODAY, True, False, False)

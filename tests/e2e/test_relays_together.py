@@ -88,6 +88,26 @@ async def test_a_device_has_one_connection_whichever_relay_it_is_at(tmp_path: Pa
                 await _pass_on(sender, newer, bob, bytes(16))
 
 
+@pytest.mark.parametrize("has_redis", [True, False])
+async def test_who_lost_a_number_hears_of_it_at_the_other_relay(tmp_path: Path, has_redis: bool) -> None:
+    """At once, not only at the next log-in; and whoever has the number now hears nothing."""
+    async with relay_cluster(tmp_path, tokens=redis_url() if has_redis else "store") as cluster:
+        here, there = cluster.ports
+        old, new = await new_person(there, NUMBERS[0]), Person()
+        async with logged_in(there, old) as loser, connected(here) as client:
+            await loser.get(f.Done, lambda rid: f.SetPin(rid, "4711"))
+            started = await client.get(
+                f.VerificationStarted, lambda rid: f.StartVerification(rid, NUMBERS[0])
+            )
+            ticket = started.ticket
+            assert ticket is not None
+            await client.get(f.Registered, lambda rid: client.registration(rid, new, ticket, pin="4711"))
+            assert await loser.next_pushed() == f.NumberLost()
+        async with logged_in(here, new) as winner:
+            await winner.get(f.TokenIssued, f.RenewToken)
+            assert winner.pushed.empty()
+
+
 async def test_a_limit_holds_over_both_relays(tmp_path: Path) -> None:
     limits = Limits(lookups_per_account=Rate(10, 0.001))
     async with relay_cluster(tmp_path, tokens=redis_url(), limits=limits) as cluster:

@@ -27,7 +27,7 @@ class People:
     def name_of(self, uid: Uid) -> str:
         """Give what `--to` takes: the number in E.164, or the uid in base32."""
         if uid == self._me.uid:
-            return self._me.number
+            return self._me.number if self._me.has_number else format_uid(uid)
         contact = self._contacts.get(uid)
         return contact.number if contact is not None and contact.number else format_uid(uid)
 

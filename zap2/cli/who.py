@@ -63,7 +63,7 @@ async def find_contact(agent: Agent, who: str) -> Uid:
 
 
 async def _find_number(agent: Agent, who: str) -> Uid | None:
-    if agent.parse_number(who) == agent.me.number:
+    if agent.me.has_number and agent.parse_number(who) == agent.me.number:
         return agent.me.uid
     contact = await agent.contact_by_number(who)
     return None if contact is None else contact.uid

@@ -19,6 +19,7 @@ from zap2.client.api import (
     LinkChanged,
     LinkState,
     LinkView,
+    MeChanged,
     MembershipView,
     MessageAdded,
     MessageView,
@@ -217,13 +218,17 @@ class Agent:
     async def add_contact(self, number: str, name: str = "") -> ContactView:
         """Find who registered a phone number and add that person."""
         e164 = self.parse_number(number)
-        if e164 == self.me.number:
+        if e164 == self.me.number and self.me.has_number:
             uid = self.me.uid
         else:
             await self._let_link_open()
             uid = await self._transport.look_up(e164)
         await self._command(inputs.AddContact(uid, e164, name.strip()))
         return await self.contact(uid)
+
+    async def open_note(self) -> None:
+        """Make the conversation with oneself, if there is none yet."""
+        await self._command(inputs.AddContact(self.me.uid, None))
 
     async def send_text(self, conversation: ConversationId, text: str) -> MessageView:
         """Store a message and queue it; returns as soon as it is committed."""
@@ -324,6 +329,8 @@ class Agent:
             effects, events = await self._thread.run(work)
             self._courier.carry_out(effects)
             for event in events:
+                if isinstance(event, MeChanged):
+                    self._me = event.me
                 self._subscriptions.publish(event)
             self._deadline_changed.set()
         return effects, events
@@ -372,8 +379,7 @@ class Agent:
             await asyncio.sleep(_PAUSE_S)
 
     def _hear(self, event: TransportEvent) -> None:
-        given = input_of(event)
-        if given is not None:
+        if (given := input_of(event)) is not None:
             self._reports.put(given)
         match event:
             case LinkConnecting():
@@ -383,8 +389,6 @@ class Agent:
             case LinkDown():
                 state = LinkState.OFFLINE if event.is_trusted else LinkState.NOT_TRUSTED
                 self._set_link(LinkView(state, event.reason, event.retry_in_s, event.refused))
-            case _:
-                pass
 
     def _set_link(self, link: LinkView) -> None:
         self._link = link

@@ -16,6 +16,7 @@ from zap2.client.shown import (
     LinkChanged,
     LinkState,
     LinkView,
+    MeChanged,
     MembershipView,
     MessageAdded,
     MessageChanged,
@@ -44,6 +45,7 @@ __all__ = [
     "LinkChanged",
     "LinkState",
     "LinkView",
+    "MeChanged",
     "MeView",
     "MembershipView",
     "MessageAdded",
@@ -69,7 +71,7 @@ class Client(Protocol):
 
     @property
     def me(self) -> MeView:
-        """Oneself."""
+        """Oneself; changes come as `MeChanged`."""
         ...
 
     @property
@@ -169,7 +171,7 @@ class Client(Protocol):
     async def set_pin(self, pin: str | None) -> MembershipView:
         """Set the registration PIN, without which nobody takes this account's number over; None removes it.
 
-        Raises UsageError, Refused, Unreachable: nothing was changed.
+        Raises UsageError, Refused (`number-lost`: there is no number to keep), Unreachable: nothing was changed.
         """
         ...
 

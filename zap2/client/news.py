@@ -8,11 +8,12 @@ from zap2.client.api import (
     ContactChanged,
     ConversationChanged,
     Event,
+    MeChanged,
     MessageAdded,
     MessageChanged,
 )
 from zap2.client.views import Views
-from zap2.client.words import alert_notice
+from zap2.client.words import alert_notice, number_notice
 from zap2.engine.effects import (
     Alert,
     ContactUpdated,
@@ -20,6 +21,7 @@ from zap2.engine.effects import (
     Effect,
     MessageStored,
     MessageUpdated,
+    OwnNumberChanged,
 )
 
 
@@ -31,6 +33,10 @@ def tell(effects: Sequence[Effect], views: Views) -> list[Event]:
 def _events(effect: Effect, views: Views) -> Iterator[Event]:
     if isinstance(effect, MessageStored):
         yield from _stored(effect, views)
+    elif isinstance(effect, OwnNumberChanged):
+        me = views.me_anew()
+        yield MeChanged(me)
+        yield number_notice(me)
     elif (event := _event(effect, views)) is not None:
         yield event
 

@@ -7,7 +7,8 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
 
-from zap2.client.transport import Arrived, LinkDown, LinkUp, StockLow, TransportEvent
+from zap2.client.transport import Arrived, LinkDown, LinkUp, NumberLost, StockLow, TransportEvent
+from zap2.engine import inputs
 from zap2.engine.inputs import (
     ArrivedEnvelope,
     EnvelopesArrived,
@@ -36,11 +37,14 @@ def input_of(event: TransportEvent) -> Input | None:
                 event.highest_oid,
                 event.acknowledged,
                 event.delivery_token_hash,
+                event.has_number,
             )
         case LinkDown():
             return LinkClosed()
         case StockLow():
             return StockReported(event.stock)
+        case NumberLost():
+            return inputs.NumberLost()
         case Arrived():
             return EnvelopesArrived(
                 tuple(ArrivedEnvelope(d.token, d.payload, d.number) for d in event.deliveries)

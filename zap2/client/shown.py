@@ -143,12 +143,16 @@ class ContactView:
 
 @dataclass(frozen=True, slots=True)
 class MeView:
-    """Oneself. `relay` is the address that this profile uses, as one would hand it out."""
+    """Oneself. `relay` is the address that this profile uses, as one would hand it out.
+
+    `has_number` is False once another account has taken the number over: nobody finds this one by it any more.
+    """
 
     uid: Uid
     name: str
     number: str
     relay: str
+    has_number: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,6 +231,13 @@ class LinkChanged:
     link: LinkView
 
 
+@dataclass(frozen=True, slots=True)
+class MeChanged:
+    """What is known of oneself changed."""
+
+    me: MeView
+
+
 class NoticeLevel(StrEnum):
     """How loud a notice is."""
 
@@ -245,7 +256,9 @@ class Notice:
     conversation: ConversationId | None = None
 
 
-Event = MessageAdded | MessageChanged | ConversationChanged | ContactChanged | LinkChanged | Notice
+Event = (
+    MessageAdded | MessageChanged | ConversationChanged | ContactChanged | LinkChanged | MeChanged | Notice
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ class LinkUp:
         highest_oid: of our pairs that were ever published, -1 for none.
         acknowledged: the highest number of a delivery that this account acknowledged, 0 for none.
         delivery_token_hash: what `set_delivery_token` left there, None for nothing.
+        has_number: whether others still find us by our number, as far as that is up to the other end.
     """
 
     stock: int
@@ -48,6 +49,7 @@ class LinkUp:
     highest_oid: int
     acknowledged: int
     delivery_token_hash: bytes | None = field(default=None, repr=False)
+    has_number: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,12 @@ class StockLow:
     stock: int
 
 
-TransportEvent = LinkUp | LinkConnecting | LinkDown | Arrived | StockLow
+@dataclass(frozen=True, slots=True)
+class NumberLost:
+    """Another account has our number now."""
+
+
+TransportEvent = LinkUp | LinkConnecting | LinkDown | Arrived | StockLow | NumberLost
 
 
 class Outcome(StrEnum):

@@ -15,6 +15,7 @@ from zap2.client.api import (
 )
 from zap2.client.words import failure_words
 from zap2.crypto import safety_number
+from zap2.engine import account
 from zap2.engine.engine import Engine
 from zap2.errors import UnknownConversation
 from zap2.ids import ConversationId, MessageId, Uid, format_uid
@@ -42,8 +43,16 @@ class Views:
         """Show oneself."""
         if self._me is None:
             read = self._store.settings.get_text
-            self._me = MeView(self._keys.uid, read(settings.NAME), read(settings.NUMBER), self._relay)
+            has_number = account.has_number(self._store)
+            self._me = MeView(
+                self._keys.uid, read(settings.NAME), account.number(self._store), self._relay, has_number
+            )
         return self._me
+
+    def me_anew(self) -> MeView:
+        """Show oneself after a change."""
+        self._me = None
+        return self.me()
 
     def title(self, uid: Uid) -> str:
         """Give the name to show for somebody: one's own name for them, else theirs, else number, else address."""
@@ -146,7 +155,7 @@ class Views:
             uid=me.uid,
             title=self.title(me.uid),
             profile_name=me.name,
-            number=me.number,
+            number=me.number if me.has_number else None,
             trust=Trust.VERIFIED,
             state=ContactState.ACCEPTED,
             added_at_ms=0,

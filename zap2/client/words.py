@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from zap2.client.api import Notice, NoticeLevel
+from zap2.client.api import MeView, Notice, NoticeLevel
 from zap2.engine.effects import AlertCode
 from zap2.engine.sealing import ACCOUNT_GONE, BLOCKED, EXPIRED, REFUSED
 from zap2.ids import Uid, conversation_with
+from zap2.phone import format_number
 
 _FAILURES: Final = {
     ACCOUNT_GONE: "The relay knows no such account any more.",
@@ -54,6 +55,29 @@ _ALERTS: Final[dict[AlertCode, tuple[NoticeLevel, str]]] = {
         "{title} sent something that this version of Zap2 cannot show. Upgrading may help.",
     ),
 }
+
+
+_NUMBER_LOST: Final = "Your number {number} belongs to another account at your relay now."
+AFTER_THE_NUMBER: Final = (
+    "Your conversations and contacts go on: they know your account, not the number. Nobody else finds you by the"
+    " number any more. To have a number again, sign up anew, under another --profile name."
+)
+"""What it means that a number was lost, and what to do."""
+
+
+def number_lost_words(me: MeView) -> str:
+    """Say that one's number is another account's."""
+    return _NUMBER_LOST.format(number=format_number(me.number))
+
+
+def number_notice(me: MeView) -> Notice:
+    """Say whose one's number is now."""
+    if me.has_number:
+        return Notice(
+            NoticeLevel.WARNING, "number-back", f"Your number {format_number(me.number)} is yours again."
+        )
+    words = f"{number_lost_words(me)} If that was not you, tell the relay's host. {AFTER_THE_NUMBER}"
+    return Notice(NoticeLevel.SECURITY, "number-lost", words)
 
 
 def failure_words(code: str | None) -> str | None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from zap2.crypto import IdentityKeys
+from zap2.engine.effects import OwnNumberChanged
+from zap2.engine.inputs import LinkOpened, NumberLost
+from zap2.engine.work import Work
 from zap2.errors import UsageError, VaultDamaged
 from zap2.ids import RandomBytes
 from zap2.vault import settings
@@ -44,6 +47,31 @@ def set_profile(store: Store, *, name: str, number: str) -> None:
 def number(store: Store) -> str:
     """Give the number (E.164) of this vault's account; empty without one."""
     return store.settings.get_text(settings.NUMBER)
+
+
+def has_number(store: Store) -> bool:
+    """Say whether the number is this account's still; False once another account took it over."""
+    return store.settings.get(settings.NUMBER_LOST) is None
+
+
+def hear_at_opening(work: Work, opened: LinkOpened) -> None:
+    """Take the other end's word on whose the number is; it may have its number back, as after a restored backup."""
+    _note_number(work, is_ours=opened.has_number)
+
+
+def lose_number(work: Work, _: NumberLost) -> None:
+    """Note that the number is another account's."""
+    _note_number(work, is_ours=False)
+
+
+def _note_number(work: Work, *, is_ours: bool) -> None:
+    if is_ours == has_number(work.store):
+        return
+    if is_ours:
+        work.store.settings.remove(settings.NUMBER_LOST)
+    else:
+        work.store.settings.put(settings.NUMBER_LOST, b"yes")
+    work.emit(OwnNumberChanged(is_ours))
 
 
 def load_keys(store: Store) -> IdentityKeys:

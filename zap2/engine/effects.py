@@ -96,6 +96,13 @@ class ContactUpdated:
     uid: Uid
 
 
+@dataclass(frozen=True, slots=True)
+class OwnNumberChanged:
+    """The account has lost its number to another one, or has it after all."""
+
+    has_number: bool
+
+
 class AlertCode(StrEnum):
     """What a person should be told; the front-end has the words."""
 
@@ -136,5 +143,6 @@ Effect = (
     | MessageUpdated
     | ConversationUpdated
     | ContactUpdated
+    | OwnNumberChanged
     | Alert
 )

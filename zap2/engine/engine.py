@@ -39,6 +39,7 @@ def _open_link(work: Work, opened: inputs.LinkOpened) -> None:
     work.memory.is_link_open = True
     work.memory.fetch_again_at_ms.clear()
     work.store.outbox.hurry()
+    account.hear_at_opening(work, opened)
     prekeeping.open_link(work, opened)
     delivery.open_link(work, opened)
     _pass_token_on(work)
@@ -114,6 +115,7 @@ _HANDLERS: Final[dict[type, Callable[[Work, Any], None]]] = {
     inputs.StockReported: prekeeping.report_stock,
     inputs.NumberLookedUp: people.settle_claim,
     inputs.NumberNotLookedUp: people.leave_claim_open,
+    inputs.NumberLost: account.lose_number,
     inputs.TimePassed: _pass_time,
 }
 

@@ -108,6 +108,7 @@ class LinkOpened:
         highest_oid: of our pairs that were ever published, -1 for none.
         acknowledged: the highest number of a delivery that this account acknowledged, 0 for none.
         delivery_token_hash: of the token that lets others in, None when the other end holds none.
+        has_number: False once another account has this one's number.
     """
 
     stock: int
@@ -115,6 +116,7 @@ class LinkOpened:
     highest_oid: int = -1
     acknowledged: int = 0
     delivery_token_hash: bytes | None = field(default=None, repr=False)
+    has_number: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +230,11 @@ class NumberNotLookedUp:
 
 
 @dataclass(frozen=True, slots=True)
+class NumberLost:
+    """Another account has this one's number now."""
+
+
+@dataclass(frozen=True, slots=True)
 class TimePassed:
     """The deadline that the engine asked for has come, or the process just started."""
 
@@ -257,5 +264,6 @@ Input = (
     | StockReported
     | NumberLookedUp
     | NumberNotLookedUp
+    | NumberLost
     | TimePassed
 )

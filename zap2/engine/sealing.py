@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from zap2.engine import delivery, states, voids
+from zap2.engine import account, delivery, states, voids
 from zap2.engine.effects import ConversationUpdated, MessageUpdated, SendEnvelope
 from zap2.engine.work import MS_PER_S, Work
 from zap2.errors import UnknownConversation
@@ -31,7 +31,9 @@ def seal(work: Work, peer: Uid, parts: list[Part], about: WaitingRow | None = No
     contact = work.contact(peer)
     if not contact.is_profile_acknowledged:
         name = work.store.settings.get_text(settings.NAME)
-        parts = [Profile(name, work.store.settings.get_text(settings.NUMBER)), *parts]
+        # Who claimed a number that is another account's now would be taken for a liar.
+        number = account.number(work.store) if account.has_number(work.store) else ""
+        parts = [Profile(name, number), *parts]
     parts = [*voids.take_along(work, contact), *delivery.take_along(work, contact), *parts]
     if entry.session.is_initiator and not entry.session.is_confirmed:
         received = work.store.messages.first_missing(conversation_with(peer), peer)

@@ -7,7 +7,7 @@ from typing import Final, Protocol
 from zap2.ids import Uid
 from zap2.server.store.port import Envelope
 from zap2.wire.fields import CloseCode
-from zap2.wire.frames import Frame, StockLow
+from zap2.wire.frames import Frame, NumberLost, StockLow
 
 MAX_UNCOMMITTED_B: Final = 128 * 1024 * 1024
 """Payloads that wait for their commit, of all senders together."""
@@ -82,6 +82,12 @@ class Hub:
         """Tell a device that few of its one-time pairs are left, if it is online."""
         if device := self._online.get(mailbox):
             device.tell(StockLow(stock))
+
+    def tell_number_lost(self, uid: Uid) -> None:
+        """Tell an account's devices, as far as they are online, that another account has its number now."""
+        for device in list(self._online.values()):
+            if device.uid == uid:
+                device.tell(NumberLost())
 
     def online_uids(self) -> set[Uid]:
         """Give whose devices are here."""

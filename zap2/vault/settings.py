@@ -9,6 +9,7 @@ from zap2.vault.sql import Connection
 IDENTITY: Final = "identity"
 NAME: Final = "name"
 NUMBER: Final = "number"
+NUMBER_LOST: Final = "number-lost"
 NEXT_SID: Final = "next-sid"
 NEXT_OID: Final = "next-oid"
 WITHDRAW_BELOW: Final = "withdraw-below"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum, StrEnum
 from typing import Annotated, Final, TypeAlias
 
+import msgspec
 from msgspec import Meta
 
 SUBPROTOCOL: Final = "zap2.v1"
@@ -42,6 +43,21 @@ Word: TypeAlias = Annotated[str, Meta(min_length=1, max_length=40)]
 Words: TypeAlias = Annotated[str, Meta(max_length=500)]
 
 
+class Frame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
+    """Base of all frames. Its repr shows numbers only: every other field may be a secret or a person's."""
+
+    def __repr__(self) -> str:
+        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
+        numbers = ", ".join(f"{name}={value}" for name, value in shown if isinstance(value, int | float))
+        return f"{type(self).__name__}({numbers})"
+
+
+def check_payload(payload: bytes) -> None:
+    """Raise ValueError for a payload that has none of the fixed sizes."""
+    if len(payload) not in PAYLOAD_SIZES_B:
+        raise ValueError("a payload must have one of the fixed sizes")
+
+
 class ErrorCode(StrEnum):
     """Why a request was refused. Stable; a client must bear codes that it does not know."""
 
@@ -62,6 +78,7 @@ class ErrorCode(StrEnum):
     CODE_NOT_SENT = "code-not-sent"
     PIN_NEEDED = "pin-needed"
     WRONG_PIN = "wrong-pin"
+    NUMBER_LOST = "number-lost"
     ACCOUNT_BLOCKED = "account-blocked"
     NOT_FOUND = "not-found"
     NO_PREKEYS = "no-prekeys"

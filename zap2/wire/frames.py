@@ -12,14 +12,12 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, TypeAlias
 
-import msgspec
 from msgspec import Meta
 
 from zap2.wire.fields import (
     MAX_ACKS,
     MAX_EXPIRY_S,
     MAX_PAIRS_PER_PUBLISH,
-    PAYLOAD_SIZES_B,
     U32,
     U63,
     Bytes16,
@@ -38,22 +36,9 @@ from zap2.wire.fields import (
     Signature,
     Word,
     Words,
+    check_payload,
 )
-
-
-class Frame(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True, gc=False):
-    """Base of all frames. Its repr shows numbers only: every other field may be a secret or a person's."""
-
-    def __repr__(self) -> str:
-        shown = ((name, getattr(self, name)) for name in self.__struct_fields__)
-        numbers = ", ".join(f"{name}={value}" for name, value in shown if isinstance(value, int | float))
-        return f"{type(self).__name__}({numbers})"
-
-
-def _check_payload(payload: bytes) -> None:
-    if len(payload) not in PAYLOAD_SIZES_B:
-        raise ValueError("a payload must have one of the fixed sizes")
-
+from zap2.wire.fields import Frame as Frame
 
 # ------------------------------------------------------------------------------------------- from the client
 
@@ -95,12 +80,13 @@ class RevokeTokens(Frame, tag=5, frozen=True):
 class StartVerification(Frame, tag=6, frozen=True):
     """Ask for a code to be sent to a phone number → VerificationStarted. Before log-in.
 
-    `invite` is needed where the greeting says so, and is not used up by this.
+    `invite`, not used up by this, is needed where the greeting says so, unless `takes_over`: a PIN will be given.
     """
 
     rid: Rid
     number: Number
     invite: Invite | None = None
+    takes_over: bool = False
 
 
 class CheckCode(Frame, tag=7, frozen=True):
@@ -172,7 +158,7 @@ class Send(Frame, tag=12, frozen=True):
     payload: Payload
 
     def __post_init__(self) -> None:
-        _check_payload(self.payload)
+        check_payload(self.payload)
 
 
 class Ack(Frame, tag=13, frozen=True):
@@ -214,7 +200,7 @@ class SendSealed(Frame, tag=17, frozen=True):
     payload: Payload
 
     def __post_init__(self) -> None:
-        _check_payload(self.payload)
+        check_payload(self.payload)
 
 
 # -------------------------------------------------------------------------------------------- from the relay
@@ -237,7 +223,8 @@ class LoggedIn(Frame, tag=65, frozen=True):
     The highest sid and oid that the relay knows tell an owner that came back from a backup where to go on;
     `highest_sid` is 0 and `highest_oid` is -1 when nothing was ever published. `acknowledged` is the highest seq
     that this device ever acknowledged, 0 for none: a device that has not got that far is an older copy of itself.
-    `delivery_token_hash` is what SetDeliveryToken left here, nil for none.
+    `delivery_token_hash` is what SetDeliveryToken left here, nil for none. `has_number` is false once another account
+    has taken this one's number over.
     """
 
     rid: Rid
@@ -248,6 +235,7 @@ class LoggedIn(Frame, tag=65, frozen=True):
     highest_oid: Annotated[int, Meta(ge=-1, le=0xFFFF_FFFF)]
     acknowledged: U63
     delivery_token_hash: Bytes32 | None = None
+    has_number: bool = True
 
 
 class TokenIssued(Frame, tag=66, frozen=True):
@@ -284,10 +272,15 @@ class Ticket(Frame, tag=69, frozen=True):
 
 
 class Registered(Frame, tag=70, frozen=True):
-    """The account exists; log in with Authenticate."""
+    """The account exists; log in with Authenticate.
+
+    `took_over`: by this, another account lost the number. `has_pin`: its PIN, given for that, is this account's now.
+    """
 
     rid: Rid
     uid: Bytes32
+    took_over: bool = False
+    has_pin: bool = False
 
 
 class Published(Frame, tag=71, frozen=True):
@@ -337,7 +330,7 @@ class Deliver(Frame, tag=75, frozen=True):
     payload: Payload
 
     def __post_init__(self) -> None:
-        _check_payload(self.payload)
+        check_payload(self.payload)
 
 
 class StockLow(Frame, tag=76, frozen=True):
@@ -350,6 +343,10 @@ class Draining(Frame, tag=77, frozen=True):
     """The relay stops; come back after this time, with some jitter."""
 
     reconnect_after_s: Annotated[float, Meta(ge=0, le=86400)]
+
+
+class NumberLost(Frame, tag=79, frozen=True):
+    """Another account has this one's number now. Nobody is told which; it may come more than once."""
 
 
 class Error(Frame, tag=78, frozen=True):
@@ -397,4 +394,4 @@ Answer: TypeAlias = (
 )
 
 ClientFrame: TypeAlias = ClientHello | Request | Ack
-RelayFrame: TypeAlias = Greeting | Answer | Deliver | StockLow | Draining
+RelayFrame: TypeAlias = Greeting | Answer | Deliver | StockLow | Draining | NumberLost

@@ -23,7 +23,9 @@ def test_every_frame_stands_there_with_its_tag_and_its_fields_in_order() -> None
     for row in _ROWS:
         if row[0].isdigit() and len(row) >= 3 and row[1].isidentifier():
             fields = re.sub(r"\([^)]*\)", "", row[2])
-            described[int(row[0]), row[1]] = tuple(field.split()[0] for field in fields.split(","))
+            described[int(row[0]), row[1]] = tuple(
+                field.split()[0] for field in fields.split(",") if field.strip()
+            )
     kinds = [*get_args(f.ClientFrame), *get_args(f.RelayFrame)]
     assert described == {
         (kind.__struct_config__.tag, kind.__name__): kind.__struct_fields__ for kind in kinds

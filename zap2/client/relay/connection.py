@@ -42,13 +42,14 @@ from zap2.wire.frames import (
     Error,
     Frame,
     Greeting,
+    NumberLost,
     Request,
     StockLow,
 )
 
 _log = logging.getLogger(__name__)
 
-News = Deliver | StockLow | Draining
+News = Deliver | StockLow | Draining | NumberLost
 """What a relay says unasked."""
 
 _MAX_OPEN_REQUESTS: Final = 256
@@ -216,7 +217,7 @@ class RelayConnection:
             raise ProtocolViolation("The relay sent something that is not of this protocol.") from None
         news: list[News] = []
         for frame in frames:
-            if isinstance(frame, Deliver | StockLow | Draining):
+            if isinstance(frame, News):
                 news.append(frame)
             elif isinstance(frame, Greeting):
                 raise ProtocolViolation("The relay greeted twice.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from zap2.client.relay.connection import News
-from zap2.client.transport import Arrived, Delivery, StockLow, TransportEvent
+from zap2.client.transport import Arrived, Delivery, NumberLost, StockLow, TransportEvent
 from zap2.errors import ProtocolViolation
 from zap2.ids import EnvelopeId
 from zap2.wire import frames as f
@@ -30,6 +30,7 @@ class Inbox:
         self._in_flight: set[int] = set()
         self._early: list[TransportEvent] | None = []
         self._has_told_stock = False
+        self._has_told_loss = False
         self.reconnect_after_s: float | None = None
         """What the relay asked for when it began to stop."""
 
@@ -46,6 +47,8 @@ class Inbox:
                     self._admit(frame, arrived)
                 case f.StockLow():
                     self._take_stock(frame.stock)
+                case f.NumberLost():
+                    self._take_loss()
                 case f.Draining():
                     self.reconnect_after_s = frame.reconnect_after_s
         if arrived:
@@ -82,6 +85,12 @@ class Inbox:
         if not self._has_told_stock:
             self._has_told_stock = True
             self._tell(StockLow(stock))
+
+    def _take_loss(self) -> None:
+        # The relay repeats it as long as the connection stands.
+        if not self._has_told_loss:
+            self._has_told_loss = True
+            self._tell(NumberLost())
 
     def _tell(self, event: TransportEvent) -> None:
         if self._early is None:

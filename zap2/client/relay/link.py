@@ -320,6 +320,7 @@ def _link_up(logged_in: LoggedIn) -> LinkUp:
         logged_in.highest_oid,
         logged_in.acknowledged,
         logged_in.delivery_token_hash,
+        logged_in.has_number,
     )
 
 

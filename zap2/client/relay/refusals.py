@@ -6,6 +6,7 @@ import math
 import re
 from typing import Final
 
+from zap2.client.words import AFTER_THE_NUMBER
 from zap2.errors import Refused
 from zap2.text import sanitize
 from zap2.wire.fields import ErrorCode
@@ -35,6 +36,7 @@ _HINTS: Final[dict[str, str]] = {
     ErrorCode.CODE_NOT_SENT: "Ask for a new code in a while; if it goes on, tell the relay's host.",
     ErrorCode.PIN_NEEDED: "Give the registration PIN that you set when this number was yours.",
     ErrorCode.WRONG_PIN: "Look at the PIN again; after five wrong ones the relay waits for a day.",
+    ErrorCode.NUMBER_LOST: AFTER_THE_NUMBER,
     ErrorCode.ACCOUNT_BLOCKED: "Ask the relay's host.",
     ErrorCode.NOT_FOUND: "Check the number; the other person may use another relay, or none yet.",
     ErrorCode.NO_PREKEYS: "They have to come online once before you can write to them.",

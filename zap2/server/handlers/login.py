@@ -33,9 +33,9 @@ async def authenticate(services: Services, peer: Peer, frame: Authenticate) -> L
         Identity.parse(device.document, device.document_signature).verify(statement, frame.signature)
     except CryptoError:
         raise Refused(ErrorCode.BAD_SIGNATURE, "The log-in's signature does not verify.") from None
-    await _admit(services, uid, now_ms)
+    has_number = await _admit(services, uid, now_ms)
     token, owner = await _issue(services, uid, frame.device, now_ms)
-    return _logged_in(services, peer, frame.rid, device, token, owner)
+    return _logged_in(services, peer, frame.rid, device, token, owner, has_number)
 
 
 async def resume(services: Services, peer: Peer, frame: Resume) -> LoggedIn:
@@ -47,12 +47,12 @@ async def resume(services: Services, peer: Peer, frame: Resume) -> LoggedIn:
         raise Refused(ErrorCode.TOKEN_UNKNOWN, "This token is unknown or was revoked; log in with the key.")
     if owner.expires_at_ms <= now_ms:
         raise Refused(ErrorCode.TOKEN_EXPIRED, "This token has expired; log in with the key.")
-    device, _ = await asyncio.gather(
+    device, has_number = await asyncio.gather(
         services.store.device(owner.uid, owner.device), _admit(services, owner.uid, now_ms)
     )
     if device is None:
         raise Refused(ErrorCode.TOKEN_UNKNOWN, "This token's account is gone.")
-    return _logged_in(services, peer, frame.rid, device, frame.token, owner)
+    return _logged_in(services, peer, frame.rid, device, frame.token, owner, has_number)
 
 
 async def renew_token(services: Services, peer: Peer, frame: RenewToken) -> TokenIssued:
@@ -60,7 +60,9 @@ async def renew_token(services: Services, peer: Peer, frame: RenewToken) -> Toke
     now_ms = services.now_ms()
     login = login_of(peer)
     require(services.limiter.logins_per_account, login.uid, now_ms)
-    await _admit(services, login.uid, now_ms)
+    if not await _admit(services, login.uid, now_ms):
+        # It was told when that happened, unless it logged in just then, or the word from another relay was lost.
+        services.hub.tell_number_lost(login.uid)
     token, owner = await _issue(services, login.uid, login.device, now_ms)
     await services.tokens.drop_token(login.token_hash)
     login.token_hash, login.expires_at_ms = _hash(token), owner.expires_at_ms
@@ -77,16 +79,17 @@ async def revoke_tokens(services: Services, peer: Peer, frame: RevokeTokens) -> 
     return Done(frame.rid)
 
 
-async def _admit(services: Services, uid: Uid, now_ms: int) -> None:
-    """Refuse an account that the host has blocked; take note that any other is in use."""
+async def _admit(services: Services, uid: Uid, now_ms: int) -> bool:
+    """Refuse an account that the host has blocked; take note that any other is in use, and say if it has a number."""
     member = await services.members.member(uid)
     if member is None:
-        return
+        return True
     if member.is_blocked:
         raise Refused(ErrorCode.ACCOUNT_BLOCKED, "The relay's host has blocked this account.")
     day = now_ms // _DAY_MS
     if member.active_day < day:
         await services.members.mark_active(uid, day)
+    return member.has_number
 
 
 async def _issue(services: Services, uid: Uid, device: int, now_ms: int) -> tuple[bytes, TokenOwner]:
@@ -97,7 +100,13 @@ async def _issue(services: Services, uid: Uid, device: int, now_ms: int) -> tupl
 
 
 def _logged_in(
-    services: Services, peer: Peer, rid: int, device: Device, token: bytes, owner: TokenOwner
+    services: Services,
+    peer: Peer,
+    rid: int,
+    device: Device,
+    token: bytes,
+    owner: TokenOwner,
+    has_number: bool,
 ) -> LoggedIn:
     if peer.login is not None:
         # Another log-in of this connection, which was under way at the same time, came first.
@@ -112,6 +121,7 @@ def _logged_in(
         device.prekeys.highest_oid,
         device.acknowledged,
         device.delivery_token_hash,
+        has_number,
     )
 
 

@@ -28,12 +28,9 @@ async def set_pin(services: Services, peer: Peer, frame: SetPin) -> Done:
     """Keep a slow hash of the PIN, or remove it."""
     uid = login_of(peer).uid
     require(services.limiter.pins_per_account, uid, services.now_ms())
-    encoded: str | None = None
-    if frame.pin is not None:
-        pin_key, salt = services.keys.pin_key(uid, frame.pin), services.rng(_SALT_SIZE_B)
-        async with services.slow_hashing:
-            encoded = await asyncio.to_thread(_hash, pin_key, salt)
-    await services.members.set_pin(uid, encoded)
+    encoded = None if frame.pin is None else await hashed_pin(services, uid, frame.pin)
+    if not await services.members.set_pin(uid, encoded):
+        raise _number_lost()
     return Done(frame.rid)
 
 
@@ -41,8 +38,16 @@ async def set_listed(services: Services, peer: Peer, frame: SetListed) -> Done:
     """Choose whether others find the account by its number."""
     uid = login_of(peer).uid
     require(services.limiter.pins_per_account, uid, services.now_ms())
-    await services.members.set_listed(uid, frame.listed)
+    if not await services.members.set_listed(uid, frame.listed):
+        raise _number_lost()
     return Done(frame.rid)
+
+
+async def hashed_pin(services: Services, uid: Uid, pin: str) -> str:
+    """Give the slow hash of an account's PIN, as the store keeps it."""
+    pin_key, salt = services.keys.pin_key(uid, pin), services.rng(_SALT_SIZE_B)
+    async with services.slow_hashing:
+        return await asyncio.to_thread(_hash, pin_key, salt)
 
 
 async def right_pin(services: Services, peer: Peer, uid: Uid, pin: str, now_ms: int) -> None:
@@ -63,6 +68,10 @@ async def right_pin(services: Services, peer: Peer, uid: Uid, pin: str, now_ms: 
                 wrong_pins.give_back(peer.source, now_ms)
                 return
     raise Refused(ErrorCode.WRONG_PIN, "This is not the account's registration PIN.")
+
+
+def _number_lost() -> Refused:
+    return Refused(ErrorCode.NUMBER_LOST, "Another account has taken over this account's number.")
 
 
 def _hash(pin_key: bytes, salt: bytes) -> str:

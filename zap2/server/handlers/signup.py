@@ -1,7 +1,14 @@
-"""From a phone number to an account: code, ticket, registration."""
+"""From a phone number to an account: code, ticket, registration.
+
+A number that has an account goes over to another one with that account's PIN, or without it once the account is idle.
+With the PIN it is the same person at another device, so that is no new member: it needs no invite, is allowed where
+registration is closed, and the PIN, which was just proved, stays with the number. Whether a number is a member's is
+told to nobody who has not proved it.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from typing import Final
 
@@ -9,7 +16,7 @@ from zap2.crypto.identity import Identity
 from zap2.errors import CryptoError, InvalidPhoneNumber, Refused
 from zap2.phone import parse_number
 from zap2.server.code_delivery import CodeNotSent
-from zap2.server.handlers.pins import right_pin
+from zap2.server.handlers.pins import hashed_pin, right_pin
 from zap2.server.services import Peer, Services, require
 from zap2.server.store.members_port import Member
 from zap2.server.store.port import Admission, CodeCheck, CodePolicy, NewAccount, Registration, TooSoon
@@ -22,6 +29,8 @@ IDLE_DAYS: Final = 7
 """An account that was not used for more days than this loses its number to whoever proves to have it."""
 _POLICY: Final = CodePolicy()
 _TICKET_SIZE_B: Final = 32
+_NO_INVITE: Final = b""
+"""In place of an invite's hash: no invite has this one."""
 _DAY_MS: Final = 24 * 3600 * 1000
 
 
@@ -40,13 +49,13 @@ def parse(services: Services, text: str) -> str:
 async def start_verification(services: Services, peer: Peer, frame: StartVerification) -> VerificationStarted:
     """Send a code, or give the ticket at once where the host asks for no proof."""
     now_ms = services.now_ms()
-    if services.options.registration == "closed":
-        raise Refused(ErrorCode.REGISTRATION_CLOSED, "This relay takes no new accounts.")
     require(services.limiter.verifications_per_source, peer.source, now_ms)
-    # Before a code is sent, which costs the host money.
     invite_hash = _needed_invite(services, frame.invite)
-    if invite_hash is not None and not await services.members.has_invite(invite_hash, now_ms):
-        raise _invite_invalid()
+    is_for_owners = frame.takes_over and invite_hash is not None
+    # Before a code is sent, which costs the host money.
+    is_welcome = invite_hash is None or is_for_owners
+    if not (is_welcome or await services.members.has_invite(invite_hash or _NO_INVITE, now_ms)):
+        raise _not_invited(services, frame.invite)
     number = parse(services, frame.number)
     number_key = services.keys.number_key(number)
     method = services.options.verify
@@ -67,12 +76,28 @@ async def start_verification(services: Services, peer: Peer, frame: StartVerific
             started.retry_after_s,
         )
     try:
-        await services.code_delivery.deliver(number, code, _POLICY.ttl_s)
+        if is_for_owners:
+            await _send_to_owner(services, number, number_key, code)
+        else:
+            await services.code_delivery.deliver(number, code, _POLICY.ttl_s)
     except CodeNotSent:
         raise Refused(
             ErrorCode.CODE_NOT_SENT, "The relay could not send the code.", started.resend_after_s
         ) from None
     return VerificationStarted(frame.rid, number, method, _POLICY.ttl_s, started.resend_after_s, None)
+
+
+async def _send_to_owner(services: Services, number: str, number_key: bytes, code: str) -> None:
+    """Send a code if the number has an account that gives it away for a PIN; nobody can tell whether it has."""
+
+    async def deliver() -> None:
+        # Whoever asks is told that a code was sent in any case, so a failure is for the host's log only.
+        with contextlib.suppress(CodeNotSent):
+            await services.code_delivery.deliver(number, code, _POLICY.ttl_s)
+
+    owner = await services.members.number_owner(number_key)
+    if owner is not None and owner.has_pin and not owner.is_blocked:
+        services.start(deliver())
 
 
 async def check_code(services: Services, peer: Peer, frame: CheckCode) -> Ticket:
@@ -112,11 +137,13 @@ async def register(services: Services, peer: Peer, frame: Register) -> Registere
     account = NewAccount(identity.uid, frame.document, frame.document_signature, frame.device)
     ticket_hash = hashlib.sha256(frame.ticket).digest()
     owner = await services.members.ticket_owner(ticket_hash, now_ms)
-    replaces = None
+    admission = Admission(_needed_invite(services, frame.invite))
     if owner is not None and owner.uid != identity.uid:
-        await _may_take_over(services, peer, owner, frame.pin, now_ms)
-        replaces = owner.uid
-    admission = Admission(_needed_invite(services, frame.invite), replaces)
+        pin = await _pin_of_owner(services, peer, owner, frame.pin, now_ms)
+        if pin is None:
+            admission = Admission(admission.invite_hash, owner.uid)
+        else:
+            admission = Admission(None, owner.uid, await hashed_pin(services, identity.uid, pin))
     outcome = await services.store.register(ticket_hash, account, now_ms, admission)
     if outcome is Registration.TICKET_INVALID:
         raise Refused(
@@ -125,21 +152,32 @@ async def register(services: Services, peer: Peer, frame: Register) -> Registere
     if outcome is Registration.NUMBER_TAKEN:
         raise _number_registered()
     if outcome is Registration.INVITE_INVALID:
-        raise _invite_invalid()
-    return Registered(frame.rid, identity.uid)
+        raise _not_invited(services, frame.invite)
+    if admission.replaces is not None:
+        services.hub.tell_number_lost(admission.replaces)
+    member = await services.members.member(identity.uid)
+    has_pin = member is not None and member.has_pin
+    return Registered(frame.rid, identity.uid, admission.replaces is not None, has_pin)
 
 
-async def _may_take_over(services: Services, peer: Peer, owner: Member, pin: str | None, now_ms: int) -> None:
-    """Refuse to take a number from an account that is in use and does not consent by its PIN."""
+async def _pin_of_owner(
+    services: Services, peer: Peer, owner: Member, pin: str | None, now_ms: int
+) -> str | None:
+    """Give the PIN with which a number is taken over; None where it goes without, for the account is idle.
+
+    Raises:
+        Refused: the account keeps its number, or consents by its PIN only; or what was given is not that.
+    """
     if not _can_lose_its_number(services, owner, now_ms):
         raise _number_registered()
-    if _is_idle(services, owner, now_ms):
-        return
-    if pin is None:
+    if owner.has_pin and pin is not None:
+        await right_pin(services, peer, owner.uid, pin, now_ms)
+        return pin
+    if not _is_idle(services, owner, now_ms):
         raise Refused(
             ErrorCode.PIN_NEEDED, "Another account has this number; its registration PIN is needed."
         )
-    await right_pin(services, peer, owner.uid, pin, now_ms)
+    return None
 
 
 async def _make_ticket(services: Services, number_key: bytes, now_ms: int) -> bytes:
@@ -163,14 +201,20 @@ def _is_idle(services: Services, owner: Member, now_ms: int) -> bool:
 
 def _needed_invite(services: Services, invite: str | None) -> bytes | None:
     """Give the hash of the invite where one is needed, None where it is not."""
-    if services.options.registration != "invite":
-        return None
+    match services.options.registration:
+        case "open":
+            return None
+        case "invite" if invite is not None:
+            return services.keys.invite_hash(invite)
+        case _:
+            return _NO_INVITE
+
+
+def _not_invited(services: Services, invite: str | None) -> Refused:
+    if services.options.registration == "closed":
+        return Refused(ErrorCode.REGISTRATION_CLOSED, "This relay takes no new accounts.")
     if invite is None:
-        raise Refused(ErrorCode.INVITE_NEEDED, "This relay takes new accounts by invite only.")
-    return services.keys.invite_hash(invite)
-
-
-def _invite_invalid() -> Refused:
+        return Refused(ErrorCode.INVITE_NEEDED, "This relay takes new accounts by invite only.")
     return Refused(ErrorCode.INVITE_NEEDED, "This invite is unknown, was used, or has expired.")
 
 

@@ -6,7 +6,16 @@ from collections.abc import Callable, Sequence
 
 from zap2.ids import Uid
 from zap2.server.hub import Hub, OnlineDevice
-from zap2.server.shared.signals import MAX_MAILBOXES, Cut, LoggedIn, LoggedOut, MailCame, Signal, StockIsLow
+from zap2.server.shared.signals import (
+    MAX_MAILBOXES,
+    Cut,
+    LoggedIn,
+    LoggedOut,
+    MailCame,
+    NumberWasLost,
+    Signal,
+    StockIsLow,
+)
 from zap2.server.store.port import Deposited
 from zap2.wire.fields import CloseCode
 
@@ -45,6 +54,11 @@ class SharedHub(Hub):
         else:
             self._say(StockIsLow(mailbox, stock))
 
+    def tell_number_lost(self, uid: Uid) -> None:
+        """Tell an account's devices, wherever they are connected, that another account has its number now."""
+        super().tell_number_lost(uid)
+        self._say(NumberWasLost(uid))
+
     def deposited(self, results: Sequence[Deposited]) -> None:
         """Wake those who have mail, here and elsewhere; an envelope that was new here has been delivered by now."""
         away: set[int] = set()
@@ -75,6 +89,8 @@ class SharedHub(Hub):
             super().cut_account(Uid(signal.uid), CloseCode(signal.code), signal.reason, signal.but)
         elif isinstance(signal, StockIsLow):
             super().tell_stock(signal.mailbox, signal.stock)
+        elif isinstance(signal, NumberWasLost):
+            super().tell_number_lost(Uid(signal.uid))
 
     def missed(self) -> None:
         """Look into all mailboxes: a word about one may have been missed."""

@@ -46,7 +46,13 @@ class StockIsLow(msgspec.Struct, frozen=True, array_like=True, tag=5, forbid_unk
     stock: int
 
 
-Signal: TypeAlias = LoggedIn | LoggedOut | MailCame | Cut | StockIsLow
+class NumberWasLost(msgspec.Struct, frozen=True, array_like=True, tag=6, forbid_unknown_fields=True):
+    """An account's number is another account's now, and its devices should hear of it."""
+
+    uid: Annotated[bytes, Meta(min_length=32, max_length=32)]
+
+
+Signal: TypeAlias = LoggedIn | LoggedOut | MailCame | Cut | StockIsLow | NumberWasLost
 
 
 class _Message(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):

@@ -18,13 +18,13 @@ from zap2.server.store.port import (
     Registration,
     TokenOwner,
     TooSoon,
+    lost_number_key,
 )
 
 _FORGET_CODES_AFTER_MS: Final = 24 * 3600 * 1000
 _MAX_RESEND_AFTER_S: Final = 3_600
 _TOKENS_PER_DEVICE: Final = 8
 _DAY_MS: Final = 24 * 3600 * 1000
-_RELEASED: Final = b"released"
 _TOKEN_GRACE_MS: Final = 3_600 * 1000
 """How long an expired token is told apart from an unknown one."""
 
@@ -112,17 +112,24 @@ class Accounts:
         if admission.invite_hash is not None and not self._use_up(admission.invite_hash, now_ms):
             return Registration.INVITE_INVALID
         if owner is not None and owner != account.uid:
-            # A key that no number has: those have 32 bytes.
             self._db.execute(
                 "UPDATE account SET number_key = ?, pin_hash = NULL WHERE uid = ?",
-                (_RELEASED + owner, owner),
+                (lost_number_key(owner), owner),
             )
         # The same identity with another number: the person changed it.
         (account_id,) = self._db.execute(
-            "INSERT INTO account (uid, document, document_signature, number_key, active_day)"
-            " VALUES (?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE"
-            " SET number_key = excluded.number_key, active_day = excluded.active_day RETURNING id",
-            (account.uid, account.document, account.document_signature, number_key, now_ms // _DAY_MS),
+            "INSERT INTO account (uid, document, document_signature, number_key, active_day, pin_hash)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (uid) DO UPDATE"
+            " SET number_key = excluded.number_key, active_day = excluded.active_day,"
+            " pin_hash = coalesce(excluded.pin_hash, pin_hash) RETURNING id",
+            (
+                account.uid,
+                account.document,
+                account.document_signature,
+                number_key,
+                now_ms // _DAY_MS,
+                admission.pin,
+            ),
         ).fetchone()
         self._db.execute(
             "INSERT OR IGNORE INTO device (account, device) VALUES (?, ?)", (account_id, account.device)

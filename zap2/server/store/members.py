@@ -8,10 +8,10 @@ from typing import Any, Final
 
 from zap2.ids import Uid
 from zap2.server.store.members_port import PIN_LOCK_S, PIN_TRIES, Member, MemberUse, PinHash, Totals
-from zap2.server.store.port import TooSoon
+from zap2.server.store.port import TooSoon, lost_number_key
 from zap2.server.store.schema import SEQ_BITS
 
-_MEMBER: Final = "uid, active_day, is_listed, is_blocked, pin_hash IS NOT NULL"
+_MEMBER: Final = "uid, active_day, is_listed, is_blocked, pin_hash IS NOT NULL, number_key"
 
 
 class Members:
@@ -53,18 +53,24 @@ class Members:
             "UPDATE account SET active_day = ? WHERE uid = ? AND active_day < ?", (day, uid, day)
         )
 
-    def set_listed(self, uid: Uid, is_listed: bool) -> None:
-        self._db.execute("UPDATE account SET is_listed = ? WHERE uid = ?", (is_listed, uid))
+    def set_listed(self, uid: Uid, is_listed: bool) -> bool:
+        changed = self._db.execute(
+            "UPDATE account SET is_listed = ? WHERE uid = ? AND number_key <> ?",
+            (is_listed, uid, lost_number_key(uid)),
+        )
+        return changed.rowcount > 0
 
     def set_blocked(self, uid: Uid, is_blocked: bool) -> bool:
         changed = self._db.execute("UPDATE account SET is_blocked = ? WHERE uid = ?", (is_blocked, uid))
         return changed.rowcount > 0
 
-    def set_pin(self, uid: Uid, encoded: str | None) -> None:
-        self._db.execute(
-            "UPDATE account SET pin_hash = ?, pin_tries = 0, pin_locked_until_ms = 0 WHERE uid = ?",
-            (encoded, uid),
+    def set_pin(self, uid: Uid, encoded: str | None) -> bool:
+        changed = self._db.execute(
+            "UPDATE account SET pin_hash = ?, pin_tries = 0, pin_locked_until_ms = 0"
+            " WHERE uid = ? AND number_key <> ?",
+            (encoded, uid, lost_number_key(uid)),
         )
+        return changed.rowcount > 0
 
     def take_pin_try(self, uid: Uid, now_ms: int) -> PinHash | TooSoon | None:
         row = self._db.execute(
@@ -113,7 +119,7 @@ class Members:
             " GROUP BY account.id ORDER BY uid",
             (after, limit, SEQ_BITS, SEQ_BITS),
         )
-        return [MemberUse(_member(row[:5]), row[5], row[6]) for row in rows]
+        return [MemberUse(_member(row[:6]), row[6], row[7]) for row in rows]
 
     def sweep(self, now_ms: int) -> None:
         """Forget invites that nobody can use any more."""
@@ -125,5 +131,6 @@ class Members:
 
 
 def _member(row: Sequence[Any]) -> Member:
-    uid, active_day, is_listed, is_blocked, has_pin = row
-    return Member(Uid(uid), active_day, bool(is_listed), bool(is_blocked), bool(has_pin))
+    uid, active_day, is_listed, is_blocked, has_pin, number_key = row
+    has_number = number_key != lost_number_key(Uid(uid))
+    return Member(Uid(uid), active_day, bool(is_listed), bool(is_blocked), bool(has_pin), has_number)

@@ -28,6 +28,8 @@ class Member:
     is_listed: bool
     is_blocked: bool
     has_pin: bool
+    has_number: bool = True
+    """Whether no other account has taken its number over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +82,14 @@ class MemberStore(Protocol):
     async def mark_active(self, uid: Uid, day: int) -> None:
         """Take note that an account was used on a day."""
 
-    async def set_listed(self, uid: Uid, is_listed: bool) -> None:
-        """Choose whether `RelayStore.find_number` finds an account."""
+    async def set_listed(self, uid: Uid, is_listed: bool) -> bool:
+        """Choose whether `RelayStore.find_number` finds an account; one that has no number stays as it is: False."""
 
     async def set_blocked(self, uid: Uid, is_blocked: bool) -> bool:
         """Block an account or let it in again; tells whether there is such an account."""
 
-    async def set_pin(self, uid: Uid, encoded: str | None) -> None:
-        """Keep the hash of a PIN, with all tries, or remove it."""
+    async def set_pin(self, uid: Uid, encoded: str | None) -> bool:
+        """Keep the hash of a PIN, with all tries, or remove it; an account that has no number gets none: False."""
 
     async def take_pin_try(self, uid: Uid, now_ms: int) -> PinHash | TooSoon | None:
         """Use up one try of an account's PIN before it is compared; None if there is no PIN."""

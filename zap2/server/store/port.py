@@ -62,14 +62,21 @@ class Admission:
     Args:
         invite_hash: the invite that this uses up; None where none is needed.
         replaces: the account that loses the number to this one, should it be the one that has it.
+        pin: the hash of a PIN that a new account has from the beginning.
     """
 
     invite_hash: bytes | None = None
     replaces: Uid | None = None
+    pin: str | None = field(default=None, repr=False)
 
 
 ANYBODY: Final = Admission()
 """No invite is used up, and no account loses its number."""
+
+
+def lost_number_key(uid: Uid) -> bytes:
+    """Give what stands in place of an account's number once another account has that; no number's key has 40 bytes."""
+    return b"released" + uid
 
 
 class Registration(Enum):
@@ -233,7 +240,8 @@ class RelayStore(Protocol):
     ) -> Registration:
         """Make an account with a ticket's number; again with the same ticket and document does nothing.
 
-        It was active today. An account that loses its number to it loses its PIN too, and keeps all else.
+        It was active today. An account that loses its number to it loses its PIN too, and keeps all else; that it has
+        no number can be told from then on, until it registers one.
         """
 
     async def find_number(self, number_key: bytes) -> Uid | None:

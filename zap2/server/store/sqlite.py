@@ -78,6 +78,11 @@ class SqliteStore:
     async def close(self) -> None:
         await self._commits.close()
 
+    @property
+    def writer(self) -> GroupCommit:
+        """Who does the work, one batch after another."""
+        return self._commits
+
     async def start_code(
         self, number_key: bytes, code_hash: bytes, policy: CodePolicy, now_ms: int
     ) -> CodeStarted | TooSoon:
@@ -145,14 +150,14 @@ class SqliteStore:
     async def mark_active(self, uid: Uid, day: int) -> None:
         await self._commits.call(self._members.mark_active, uid, day)
 
-    async def set_listed(self, uid: Uid, is_listed: bool) -> None:
-        await self._commits.call(self._members.set_listed, uid, is_listed)
+    async def set_listed(self, uid: Uid, is_listed: bool) -> bool:
+        return await self._commits.call(self._members.set_listed, uid, is_listed)
 
     async def set_blocked(self, uid: Uid, is_blocked: bool) -> bool:
         return await self._commits.call(self._members.set_blocked, uid, is_blocked)
 
-    async def set_pin(self, uid: Uid, encoded: str | None) -> None:
-        await self._commits.call(self._members.set_pin, uid, encoded)
+    async def set_pin(self, uid: Uid, encoded: str | None) -> bool:
+        return await self._commits.call(self._members.set_pin, uid, encoded)
 
     async def take_pin_try(self, uid: Uid, now_ms: int) -> PinHash | TooSoon | None:
         return await self._commits.call(self._members.take_pin_try, uid, now_ms)

@@ -17,6 +17,7 @@ from zap2.server.store.port import (
     Registration,
     TokenOwner,
     TooSoon,
+    lost_number_key,
 )
 from zap2.server.store.postgres.batches import Connection
 
@@ -26,7 +27,6 @@ _MAX_RESEND_AFTER_S: Final = 3_600
 _TOKENS_PER_DEVICE: Final = 8
 _TOKEN_GRACE_MS: Final = 3_600 * 1000
 """How long an expired token is told apart from an unknown one."""
-_RELEASED: Final = b"released"
 
 # --------------------------------------------------------------------------------------------------- numbers
 
@@ -113,20 +113,23 @@ async def register(
     if admission.invite_hash is not None and not await _use_up(db, admission.invite_hash, now_ms):
         return Registration.INVITE_INVALID
     if owner is not None and owner != account.uid:
-        # A key that no number has: those have 32 bytes.
         await db.execute(
-            "UPDATE account SET number_key = $1, pin_hash = NULL WHERE uid = $2", _RELEASED + owner, owner
+            "UPDATE account SET number_key = $1, pin_hash = NULL WHERE uid = $2",
+            lost_number_key(owner),
+            owner,
         )
     # The same identity with another number: the person changed it.
     account_id = await db.fetchval(
-        "INSERT INTO account (uid, document, document_signature, number_key, active_day)"
-        " VALUES ($1, $2, $3, $4, $5) ON CONFLICT (uid) DO UPDATE"
-        " SET number_key = excluded.number_key, active_day = excluded.active_day RETURNING id",
+        "INSERT INTO account (uid, document, document_signature, number_key, active_day, pin_hash)"
+        " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (uid) DO UPDATE"
+        " SET number_key = excluded.number_key, active_day = excluded.active_day,"
+        " pin_hash = coalesce(excluded.pin_hash, account.pin_hash) RETURNING id",
         account.uid,
         account.document,
         account.document_signature,
         number_key,
         now_ms // _DAY_MS,
+        admission.pin,
     )
     await db.execute(
         "WITH made AS (INSERT INTO device (account, device) VALUES ($1, $2)"

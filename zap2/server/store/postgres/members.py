@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from zap2.ids import Uid
 from zap2.server.store.members_port import PIN_LOCK_S, PIN_TRIES, Member, MemberUse, PinHash, Totals
-from zap2.server.store.port import TooSoon
+from zap2.server.store.port import TooSoon, lost_number_key
 from zap2.server.store.postgres.batches import Connection
 
-_MEMBER: Final = "uid, active_day, is_listed, is_blocked, pin_hash IS NOT NULL"
+_MEMBER: Final = "uid, active_day, is_listed, is_blocked, pin_hash IS NOT NULL, number_key"
 
 
 async def put_invite(db: Connection, invite_hash: bytes, expires_at_ms: int) -> None:
@@ -59,9 +59,15 @@ async def mark_active(db: Connection, uid: Uid, day: int) -> None:
     await db.execute("UPDATE account SET active_day = $1 WHERE uid = $2 AND active_day < $1", day, uid)
 
 
-async def set_listed(db: Connection, uid: Uid, is_listed: bool) -> None:
-    """Choose whether `RelayStore.find_number` finds an account."""
-    await db.execute("UPDATE account SET is_listed = $1 WHERE uid = $2", is_listed, uid)
+async def set_listed(db: Connection, uid: Uid, is_listed: bool) -> bool:
+    """Choose whether `RelayStore.find_number` finds an account; one that has no number stays as it is: False."""
+    changed = await db.fetchval(
+        "UPDATE account SET is_listed = $1 WHERE uid = $2 AND number_key <> $3 RETURNING true",
+        is_listed,
+        uid,
+        lost_number_key(uid),
+    )
+    return changed is not None
 
 
 async def set_blocked(db: Connection, uid: Uid, is_blocked: bool) -> bool:
@@ -72,13 +78,16 @@ async def set_blocked(db: Connection, uid: Uid, is_blocked: bool) -> bool:
     return changed is not None
 
 
-async def set_pin(db: Connection, uid: Uid, encoded: str | None) -> None:
-    """Keep the hash of a PIN, with all tries, or remove it."""
-    await db.execute(
-        "UPDATE account SET pin_hash = $1, pin_tries = 0, pin_locked_until_ms = 0 WHERE uid = $2",
+async def set_pin(db: Connection, uid: Uid, encoded: str | None) -> bool:
+    """Keep the hash of a PIN, with all tries, or remove it; an account that has no number gets none: False."""
+    changed = await db.fetchval(
+        "UPDATE account SET pin_hash = $1, pin_tries = 0, pin_locked_until_ms = 0"
+        " WHERE uid = $2 AND number_key <> $3 RETURNING true",
         encoded,
         uid,
+        lost_number_key(uid),
     )
+    return changed is not None
 
 
 async def take_pin_try(db: Connection, uid: Uid, now_ms: int) -> PinHash | TooSoon | None:
@@ -131,11 +140,11 @@ async def member_uses(db: Connection, after: Uid, limit: int) -> Sequence[Member
         f"SELECT {_MEMBER}, coalesce(sum(waiting), 0)::bigint, coalesce(sum(size_b), 0)::bigint"
         " FROM (SELECT * FROM account WHERE uid > $1 ORDER BY uid LIMIT $2) AS account"
         " LEFT JOIN device ON device.account = account.id LEFT JOIN mailbox ON mailbox.id = device.mailbox"
-        " GROUP BY account.id, uid, active_day, is_listed, is_blocked, pin_hash ORDER BY uid",
+        " GROUP BY account.id, uid, active_day, is_listed, is_blocked, pin_hash, number_key ORDER BY uid",
         after,
         limit,
     )
-    return [MemberUse(_member(row), row[5], row[6]) for row in rows]
+    return [MemberUse(_member(row), row[6], row[7]) for row in rows]
 
 
 async def _one(db: Connection, query: str, *values: object) -> Member | None:
@@ -144,4 +153,6 @@ async def _one(db: Connection, query: str, *values: object) -> Member | None:
 
 
 def _member(row: Sequence[Any]) -> Member:
-    return Member(Uid(row[0]), *row[1:5])
+    uid, active_day, is_listed, is_blocked, has_pin, number_key = row[:6]
+    has_number = number_key != lost_number_key(Uid(uid))
+    return Member(Uid(uid), active_day, is_listed, is_blocked, has_pin, has_number)

@@ -215,14 +215,14 @@ class PostgresStore:
     async def mark_active(self, uid: Uid, day: int) -> None:
         await self._call(members.mark_active, uid, day)
 
-    async def set_listed(self, uid: Uid, is_listed: bool) -> None:
-        await self._call(members.set_listed, uid, is_listed)
+    async def set_listed(self, uid: Uid, is_listed: bool) -> bool:
+        return await self._call(members.set_listed, uid, is_listed)
 
     async def set_blocked(self, uid: Uid, is_blocked: bool) -> bool:
         return await self._call(members.set_blocked, uid, is_blocked)
 
-    async def set_pin(self, uid: Uid, encoded: str | None) -> None:
-        await self._call(members.set_pin, uid, encoded)
+    async def set_pin(self, uid: Uid, encoded: str | None) -> bool:
+        return await self._call(members.set_pin, uid, encoded)
 
     async def take_pin_try(self, uid: Uid, now_ms: int) -> PinHash | TooSoon | None:
         return await self._call(members.take_pin_try, uid, now_ms)
