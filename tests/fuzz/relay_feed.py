@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import logging
+from collections.abc import Iterator
 from typing import Final
 
 from tests.fuzz.decoders import Target
@@ -27,9 +28,10 @@ class _Heard:
     def __init__(self) -> None:
         self.messages: list[bytes] = []
 
-    def message_received(self, message: bytes) -> None:
+    def message_received(self, message: bytes) -> Iterator[float]:
         assert 0 <= len(message) <= MAX_MESSAGE_SIZE_B
         self.messages.append(message)
+        return iter(())
 
     def writable(self) -> None:
         """Nothing waits to be sent."""

@@ -21,6 +21,7 @@ from zap2.server.shared.memory_tokens import MemoryTokens
 from zap2.server.store.members_port import MemberStore
 from zap2.server.store.port import RelayStore, TokenStore
 from zap2.server.store.sqlite import SqliteStore
+from zap2.server.turns import Writer
 
 if TYPE_CHECKING:
     from zap2.server.shared.redis_link import RedisLink
@@ -47,6 +48,8 @@ class Backends:
     hub: Hub
     redis_is_up: Callable[[], bool] | None = None
     """Whether Redis answers; None where there is none."""
+    writer: Writer | None = None
+    """Who writes to the store in this process; None where that is another one's work."""
     _closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     async def close(self) -> None:
@@ -136,7 +139,7 @@ async def _open_store(
             retention_s=limits.retention_s,
         )
         await alone.open()
-        return Backends(alone, alone, Hub())
+        return Backends(alone, alone, Hub(), writer=alone.writer)
 
     from functools import partial
 

@@ -1,32 +1,36 @@
 """What a connection receives, cut into whole pieces and handled when it is the connection's turn.
 
 A piece is the request of the handshake, then one WebSocket frame after another. Whole binary messages are taken apart
-here (`zap2.server.framing`); everything else is handed on as it came, a whole frame at a time.
+here (`zap2.server.framing`); everything else is handed on as it came, a whole frame at a time. What a message asks for
+is a piece each: whoever takes it does so step by step, and tells with each step how long what it started will take.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from time import perf_counter
 from typing import Final, Protocol
 
 from zap2.server.framing import binary_message, frame_size_b
-from zap2.server.turns import AHEAD_S, SHARE, SLICE_S, Turns
+from zap2.server.turns import AHEAD_S, REMEMBERED_S, SHARE, SLICE_S, Turns
 from zap2.wire.fields import MAX_MESSAGE_SIZE_B
 
 _MAX_HEADER_B: Final = 14
 _MAX_REQUEST_B: Final = 16 * 1024
 _MAX_WAITING_B: Final = 64 * 1024
+_READ_S_PER_B: Final = 0.5e-9
+"""What it takes to read a byte from a socket, before it is looked at."""
 _OPCODE: Final = 0x0F
 _CLOSE: Final = 0x8
 _ALWAYS: Final = float("inf")
+_NOTHING: Final[Iterator[float]] = iter(())
 
 
 class Taker(Protocol):
     """The connection, as its intake sees it."""
 
-    def take_bytes(self, data: bytes) -> None:
-        """Take the request, or a whole frame that is no whole message."""
+    def take_bytes(self, data: bytes) -> Iterator[float]:
+        """Take the request, or a whole frame that is no whole message; gives the steps as `take_message` does."""
 
     def take_end(self) -> None:
         """The peer will say nothing more."""
@@ -41,8 +45,8 @@ class Taker(Protocol):
 class _Nobody:
     """In the place of a connection that is gone, so that it and its intake do not hold each other."""
 
-    def take_bytes(self, data: bytes) -> None:
-        pass
+    def take_bytes(self, data: bytes) -> Iterator[float]:
+        return _NOTHING
 
     def take_end(self) -> None:
         pass
@@ -57,8 +61,9 @@ class _Nobody:
 _NOBODY: Final = _Nobody()
 
 
-def _drop(message: bytes) -> None:
+def _drop(message: bytes) -> Iterator[float]:
     """Nobody is to be told."""
+    return _NOTHING
 
 
 class Intake:
@@ -74,13 +79,15 @@ class Intake:
         "_is_framing",
         "_is_held",
         "_is_waiting",
+        "_later_s",
         "_needed_b",
-        "_paid_until",
         "_rest",
+        "_steps",
         "_taker",
         "_turns",
         "has_fragments",
         "is_deaf",
+        "paid_until",
         "take_message",
     )
 
@@ -89,14 +96,17 @@ class Intake:
         self._turns = turns
         self._rest: bytearray | None = None
         self._needed_b = 0
-        self._paid_until = 0.0
+        self._steps: Iterator[float] | None = None
+        self._later_s = 0.0
+        # Who is new has nothing ahead: connections that come and go are not to have more than those that stay.
+        self.paid_until = perf_counter() + AHEAD_S
         self._is_framing = False
         self._is_waiting = False
         self._is_held = False
         self._has_ended = False
         # Plain attributes, for they are looked at for every message.
-        self.take_message: Callable[[bytes], None] = _drop
-        """Takes a whole binary message; set when there is somebody to tell."""
+        self.take_message: Callable[[bytes], Iterator[float]] = _drop
+        """Takes a whole binary message step by step, each step giving the seconds that are to be spent on it later."""
         self.has_fragments = False
         """Set while a message has begun that is not whole."""
         self.is_deaf = False
@@ -114,8 +124,10 @@ class Intake:
         if turns is None:
             self._handle(data, now, _ALWAYS)
             return
-        if self._paid_until < now + AHEAD_S and self._is_framing and not self._is_waiting:
-            if self._handle(data, now, now + SLICE_S):
+        self._later_s += len(data) * _READ_S_PER_B
+        if self.paid_until < now + AHEAD_S and self._is_framing and not self._is_waiting:
+            is_left, _ = self._handle(data, now, now + SLICE_S)
+            if is_left:
                 self._wait(turns)
             return
         if self._rest is None:
@@ -136,14 +148,17 @@ class Intake:
 
     def drop(self) -> None:
         """Handle nothing more, and know nobody to tell."""
-        self._rest = None
+        self._rest = self._steps = None
         self._is_held = self._has_ended = False
         self.take_message = _drop
         self._taker = _NOBODY
 
-    def go_on(self, until: float) -> bool:
-        """Handle what was received until this time (of `perf_counter`); tell whether something is left."""
-        self._is_waiting = self._rest is not None and self._handle(b"", perf_counter(), until)
+    def go_on(self, until: float) -> tuple[bool, float]:
+        """Handle what was received until this time (of `perf_counter`); see `zap2.server.turns.Waiting`."""
+        later_s = 0.0
+        self._is_waiting = False
+        if self._rest is not None or self._steps is not None:
+            self._is_waiting, later_s = self._handle(b"", perf_counter(), until)
         if self._is_held and (
             not self._is_waiting or self._rest is None or len(self._rest) <= _MAX_WAITING_B
         ):
@@ -151,7 +166,7 @@ class Intake:
             self._taker.hold(False)
         if self._has_ended and not self._is_waiting:
             self._end()
-        return self._is_waiting
+        return self._is_waiting, later_s
 
     def _wait(self, turns: Turns) -> None:
         self._is_waiting = True
@@ -167,21 +182,28 @@ class Intake:
     def _end(self) -> None:
         rest, self._rest = self._rest, None
         if rest:
-            self._taker.take_bytes(bytes(rest))
+            self._go_through(self._taker.take_bytes(bytes(rest)), _ALWAYS)
         self._taker.take_end()
 
-    def _handle(self, data: bytes, began_at: float, until: float) -> bool:
-        """Handle what was received; tell whether something is left that could be handled."""
+    def _handle(self, data: bytes, began_at: float, until: float) -> tuple[bool, float]:
+        """Handle what was received; give what `go_on` gives."""
         try:
             is_left = self._cut(data, until)
         except Exception:
             self._taker.failed()
             is_left = False
-        used_s = (perf_counter() - began_at) / SHARE
-        self._paid_until = used_s + (self._paid_until if self._paid_until > began_at else began_at)
-        return is_left
+        later_s, self._later_s = self._later_s, 0.0
+        now = perf_counter()
+        used_until = (self.paid_until if self.paid_until > began_at else began_at) + (
+            now - began_at + later_s
+        ) / SHARE
+        self.paid_until = min(used_until, now + REMEMBERED_S)
+        return is_left, later_s
 
     def _cut(self, data: bytes, until: float) -> bool:
+        steps, self._steps = self._steps, None
+        if steps is not None and self._go_through(steps, until):
+            return True
         buffer: bytes | bytearray = data
         if self._rest is not None:
             self._rest += data
@@ -203,18 +225,29 @@ class Intake:
             if at + size_b > end and size_b <= MAX_MESSAGE_SIZE_B + _MAX_HEADER_B:
                 self._rest, self._needed_b = bytearray(buffer[at:]), size_b
                 return False
+            is_left = False
             if not self.is_deaf:
                 message = (
                     None if self.has_fragments else binary_message(buffer, at, size_b, MAX_MESSAGE_SIZE_B)
                 )
                 if message is None:
-                    taker.take_bytes(bytes(buffer[at : at + size_b]))
+                    is_left = self._go_through(taker.take_bytes(bytes(buffer[at : at + size_b])), until)
                 else:
-                    self.take_message(message)
+                    is_left = self._go_through(self.take_message(message), until)
             elif buffer[at] & _OPCODE == _CLOSE:
                 taker.take_bytes(bytes(buffer[at : at + size_b]))
             at += size_b
-            if at < end and perf_counter() > until:
-                self._rest, self._needed_b = bytearray(buffer[at:]), 0
+            if is_left or (at < end and perf_counter() + self._later_s > until):
+                if at < end:
+                    self._rest, self._needed_b = bytearray(buffer[at:]), 0
+                return True
+        return False
+
+    def _go_through(self, steps: Iterator[float], until: float) -> bool:
+        """Take step after step; False when that was all, True when the time is over and the rest is kept."""
+        for later_s in steps:
+            self._later_s += later_s
+            if perf_counter() + self._later_s > until:
+                self._steps = steps
                 return True
         return False

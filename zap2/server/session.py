@@ -13,7 +13,7 @@ that expires or is revoked ends the connection; the client comes back and logs i
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, Final, Protocol
@@ -32,6 +32,10 @@ from zap2.wire.statements import greeting_statement
 
 _log = logging.getLogger("zap2.relay")
 _CHALLENGE_SIZE_B: Final = 32
+_DEPOSIT_S: Final = 0.000_01
+"""What the store's writer takes for an envelope."""
+_REQUEST_S: Final = 0.000_2
+"""What a task and the store take for any other request."""
 
 
 class State(Enum):
@@ -119,22 +123,27 @@ class Session:
 
     # --------------------------------------------------------------------------------- from the connection
 
-    def message_received(self, message: bytes) -> None:
+    def message_received(self, message: bytes) -> Iterator[float]:
         try:
             frames = decode_client_message(message)
         except WireError as error:
             self.cut(CloseCode.MALFORMED, str(error))
             return
-        now_ms = self._services.now_ms()
         for frame in frames:
             if self._state is State.CLOSING:
                 return
             if isinstance(frame, f.Send):
-                self._take_send(frame, now_ms)
+                self._take_send(frame, self._services.now_ms())
+                yield _DEPOSIT_S
             elif isinstance(frame, f.SendSealed):
-                self._take_sealed(frame, now_ms)
+                self._take_sealed(frame, self._services.now_ms())
+                yield _DEPOSIT_S
+            elif isinstance(frame, f.Ack):
+                self._take_ack(frame)
+                yield 0.0
             else:
                 self._take(frame)
+                yield _REQUEST_S
 
     def writable(self) -> None:
         if self._delivery is not None:
@@ -217,13 +226,14 @@ class Session:
             except Refused as refusal:
                 self._refuse(frame.rid, refusal)
 
-    def _take(self, frame: f.ClientFrame) -> None:
-        if isinstance(frame, f.Ack):
-            if self._delivery is not None:
-                self._delivery.acknowledged(frame.seqs)
-            elif self._state is not State.CLOSING:
-                self.cut(CloseCode.OUT_OF_TURN, "an Ack before log-in")
-        elif isinstance(frame, f.ClientHello):
+    def _take_ack(self, frame: f.Ack) -> None:
+        if self._delivery is not None:
+            self._delivery.acknowledged(frame.seqs)
+        else:
+            self.cut(CloseCode.OUT_OF_TURN, "an Ack before log-in")
+
+    def _take(self, frame: f.ClientHello | f.Request) -> None:
+        if isinstance(frame, f.ClientHello):
             self._greet(frame)
         else:
             rule = _RULES[type(frame)]

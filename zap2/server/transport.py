@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol, cast
 
@@ -45,14 +45,15 @@ _library_log.setLevel(logging.CRITICAL)
 _MAX_FRAGMENTS: Final = 64
 _MAX_ODD_FRAMES: Final = 1_000
 """Control frames and fragments between two ticks: the library takes far longer for one than its bytes take to send."""
+_NO_STEPS: Final[Iterator[float]] = iter(())
 _SUBPROTOCOLS: Final = (Subprotocol(SUBPROTOCOL),)
 
 
 class Session(Protocol):
     """What a connection tells; every call comes in the event loop's thread."""
 
-    def message_received(self, message: bytes) -> None:
-        """Handle one binary message, at most 256 KiB."""
+    def message_received(self, message: bytes) -> Iterator[float]:
+        """Handle one binary message, at most 256 KiB, step by step; see `zap2.server.intake`."""
 
     def writable(self) -> None:
         """Go on sending: the peer reads again."""
@@ -258,19 +259,24 @@ class WebSocketConnection(asyncio.Protocol):
 
     # ------------------------------------------------------------------------------------- from the intake
 
-    def take_bytes(self, data: bytes) -> None:
+    def take_bytes(self, data: bytes) -> Iterator[float]:
         websocket = self._websocket
         websocket.receive_data(data)
+        message: bytes | None = None
         for event in websocket.events_received():
             if self._close_by is not None:
                 break
             if isinstance(event, WebSocketFrame):
-                self._take_frame(event)
+                # The bytes are one frame, so no second message can be in them.
+                message = self._take_frame(event)
             elif isinstance(event, Request):
                 self._shake_hands(event)
         self._write_out()
         if websocket.close_expected():
             self._expect_close()
+        if message is None or self._session is None:
+            return _NO_STEPS
+        return self._session.message_received(message)
 
     def take_end(self) -> None:
         self._websocket.receive_eof()
@@ -312,15 +318,14 @@ class WebSocketConnection(asyncio.Protocol):
             self._session = self._open_session(self)
             self._intake.take_message = self._session.message_received
 
-    def _take_frame(self, frame: WebSocketFrame) -> None:
+    def _take_frame(self, frame: WebSocketFrame) -> bytes | None:
+        """Take a frame; give the message that is whole with it."""
         opcode = frame.opcode
         self._odd_frames += 1
         if self._odd_frames > _MAX_ODD_FRAMES:
             self.close(CloseCode.FLOOD, "too many control frames or fragments")
-            return
-        if opcode is Opcode.BINARY and frame.fin:
-            if self._session is not None:
-                self._session.message_received(bytes(frame.data))
+        elif opcode is Opcode.BINARY and frame.fin:
+            return bytes(frame.data)
         elif opcode is Opcode.TEXT:
             self.close(CloseCode.UNSUPPORTED, "binary messages only")
         elif opcode is Opcode.BINARY or opcode is Opcode.CONT:
@@ -331,8 +336,8 @@ class WebSocketConnection(asyncio.Protocol):
             elif frame.fin:
                 message = b"".join(self._fragments)
                 self._fragments.clear()
-                if self._session is not None:
-                    self._session.message_received(message)
+                return message
+        return None
 
     def _flush(self) -> None:
         self._is_flush_due = False

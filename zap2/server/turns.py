@@ -1,32 +1,61 @@
 """How the input of all connections shares the event loop: nobody who says a lot keeps the others waiting.
 
-Theory of operation. What a connection receives is handled at once, as long as it has taken little of the loop's time
-lately. One that has had its share, and one that is not open yet, waits here: in each turn of the loop, after
-everything else, a slice of time is spent on those who wait, one after another. So a flood costs the others one slice a
-turn however many take part in it, while a client that has much to say goes on at full speed when nobody else
-has anything to say.
+Theory of operation. What a connection receives is handled at once, as long as it has taken little of the relay's time
+lately. One that has had its share, and one that is new, waits here: in each turn of the loop, after everything else,
+a slice of time is spent on those who wait, and whoever has used least goes first. So a flood costs the others one slice
+a turn however many take part in it, while a client that has much to say goes on at full speed when nobody else has
+anything to say.
+
+A request costs more than the time in which it is read: a task answers it, or the store's writer. That is charged when
+the request starts, as an estimate, so the slice that starts much is over. And while the writer works on a batch, those
+who wait leave the interpreter to it, for it has the others' mail too; but not for long, so they starve in no case.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+from collections.abc import Callable
+from heapq import heappop, heappush
+from itertools import count
 from time import perf_counter
 from typing import Final, Protocol
 
 SLICE_S: Final = 0.000_2
 """What is spent in a turn on those who wait; also what one connection may use at once."""
-SHARE: Final = 0.02
-"""The part of the loop's time that a connection may use without waiting."""
-AHEAD_S: Final = 0.25
-"""For how long ahead a connection may have used its share: 5 ms at once, after a pause."""
+SHARE: Final = 0.01
+"""The part of the relay's time that a connection may use without waiting."""
+AHEAD_S: Final = 0.5
+"""For how long ahead a connection may have used its share: 5 ms at once, once it has been there for so long."""
+REMEMBERED_S: Final = 10.0
+"""For how long ahead it is remembered what a connection has used."""
+GIVE_WAY_S: Final = 0.001
+"""For how long at most those who wait let the writer go on before their next slice."""
 
 
 class Waiting(Protocol):
     """A connection that waits for its turn."""
 
-    def go_on(self, until: float) -> bool:
-        """Handle what was received until this time (of `perf_counter`); tell whether something is left."""
+    @property
+    def paid_until(self) -> float:
+        """How much it has used: the time (of `perf_counter`) at which that will be its share and no more."""
+
+    def go_on(self, until: float) -> tuple[bool, float]:
+        """Handle what was received until this time (of `perf_counter`).
+
+        Returns:
+            Whether something is left, and how many seconds are yet to be spent on what was started.
+        """
+
+
+class Writer(Protocol):
+    """The one whose work goes before that of those who wait."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether it works now."""
+
+    def when_idle(self, tell: Callable[[], None]) -> None:
+        """Call this in the event loop each time it has finished."""
 
 
 class Turns:
@@ -34,27 +63,44 @@ class Turns:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._waiting: deque[Waiting] = deque()
-        self._is_due = False
+        self._waiting: list[tuple[float, int, Waiting]] = []
+        self._number = count()
+        self._next: asyncio.Handle | None = None
+        self._gives_way = False
+        self._writer: Writer | None = None
+
+    def give_way_to(self, writer: Writer) -> None:
+        """Spend no slice while the writer is busy, for a moment."""
+        self._writer = writer
+        writer.when_idle(self._writer_is_idle)
 
     def wait(self, connection: Waiting) -> None:
         """Have a connection go on when it is its turn. It must not wait already."""
-        self._waiting.append(connection)
-        if not self._is_due:
-            self._is_due = True
-            self._loop.call_soon(self._spend_slice)
+        heappush(self._waiting, (connection.paid_until, next(self._number), connection))
+        if self._next is None:
+            self._next = self._loop.call_soon(self._spend_slice)
+
+    def _writer_is_idle(self) -> None:
+        if self._gives_way and self._next is not None:
+            self._next.cancel()
+            self._next = self._loop.call_soon(self._spend_slice)
 
     def _spend_slice(self) -> None:
+        if not self._gives_way and self._writer is not None and self._writer.is_busy:
+            self._gives_way = True
+            self._next = self._loop.call_later(GIVE_WAY_S, self._spend_slice)
+            return
+        self._gives_way = False
         waiting = self._waiting
         until = perf_counter() + SLICE_S
         try:
             while waiting:
-                connection = waiting.popleft()
-                if connection.go_on(until):
-                    waiting.append(connection)
+                _, _, connection = heappop(waiting)
+                is_left, later_s = connection.go_on(until)
+                if is_left:
+                    heappush(waiting, (connection.paid_until, next(self._number), connection))
+                until -= later_s
                 if perf_counter() >= until:
                     break
         finally:
-            self._is_due = bool(waiting)
-            if waiting:
-                self._loop.call_soon(self._spend_slice)
+            self._next = self._loop.call_soon(self._spend_slice) if waiting else None

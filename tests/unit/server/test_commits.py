@@ -13,7 +13,9 @@ from zap2.server.store.commits import GroupCommit, StoreFailed
 from zap2.server.store.schema import VERSION, connect, migrate
 
 
-def _make(path: Path, undone: list[str]) -> tuple[GroupCommit, list[sqlite3.Connection]]:
+def _make(
+    path: Path, undone: list[str], window_s: float = 0.002
+) -> tuple[GroupCommit, list[sqlite3.Connection]]:
     opened: list[sqlite3.Connection] = []
 
     def open_it() -> sqlite3.Connection:
@@ -23,7 +25,7 @@ def _make(path: Path, undone: list[str]) -> tuple[GroupCommit, list[sqlite3.Conn
         opened.append(connection)
         return connection
 
-    return GroupCommit(open_it, 0.002, lambda: undone.append("undone")), opened
+    return GroupCommit(open_it, window_s, lambda: undone.append("undone")), opened
 
 
 def _rows(path: Path) -> list[int]:
@@ -110,3 +112,33 @@ def test_the_database_is_as_durable_as_promised(tmp_path: Path) -> None:
     assert connection.execute("PRAGMA user_version").fetchone() == (VERSION,)
     migrate(connection)  # nothing left to do
     connection.close()
+
+
+async def test_enough_work_is_committed_before_the_window_is_over(tmp_path: Path) -> None:
+    """Otherwise a flood would make batches in which everybody waits for all of it."""
+    commits, opened = _make(tmp_path / "db", [], window_s=3600)
+    await commits.start()
+
+    def insert(n: int) -> int:
+        opened[0].execute("INSERT INTO t VALUES (?)", (n,))
+        return n
+
+    assert await asyncio.gather(*(commits.call(insert, n) for n in range(32))) == list(range(32))
+    waiting = [commits.call(insert, n) for n in range(32, 63)]
+    await asyncio.sleep(0.05)
+    assert not any(future.done() for future in waiting)
+    waiting.append(commits.call(insert, 63))
+    assert await asyncio.gather(*waiting) == list(range(32, 64))
+    await commits.close()
+
+
+async def test_it_tells_when_it_works_and_when_it_has_finished(tmp_path: Path) -> None:
+    commits, _ = _make(tmp_path / "db", [])
+    await commits.start()
+    told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+    commits.when_idle(lambda: told.set_result(commits.is_busy))
+    seen = commits.call(lambda: commits.is_busy)
+    assert not commits.is_busy
+    assert await seen
+    assert not await told
+    await commits.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -31,9 +31,10 @@ class _Recorder:
     was_writable_again: bool = False
     on_message: Callable[[_Recorder, bytes], None] = lambda recorder, message: None
 
-    def message_received(self, message: bytes) -> None:
+    def message_received(self, message: bytes) -> Iterator[float]:
         self.messages.append(message)
         self.on_message(self, message)
+        return iter(())
 
     def writable(self) -> None:
         self.was_writable_again = True

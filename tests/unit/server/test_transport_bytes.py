@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+from collections.abc import Iterator
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -24,8 +25,9 @@ class _Recorder:
     def __init__(self) -> None:
         self.messages: list[bytes] = []
 
-    def message_received(self, message: bytes) -> None:
+    def message_received(self, message: bytes) -> Iterator[float]:
         self.messages.append(message)
+        return iter(())
 
     def writable(self) -> None:
         pass

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Iterator
 
 import pytest
 from websockets.frames import Frame, Opcode
@@ -10,27 +11,29 @@ from websockets.frames import Frame, Opcode
 from zap2.server import intake as intake_module
 from zap2.server import turns as turns_module
 from zap2.server.intake import Intake
-from zap2.server.turns import Turns
+from zap2.server.turns import SLICE_S, Turns
 
 _REQUEST = b"GET / HTTP/1.1\r\n\r\n"
+_DEAR = b"dear"
 
 
 class _Clock:
-    """Goes on by a millisecond with every look at it."""
+    """Goes on by 20 µs with every look at it."""
 
     def __init__(self) -> None:
         self.at_s = 0.0
 
     def __call__(self) -> float:
-        self.at_s += 0.001
+        self.at_s += 0.000_02
         return self.at_s
 
 
 @pytest.fixture(autouse=True)
-def _clock(monkeypatch: pytest.MonkeyPatch) -> None:
+def clock(monkeypatch: pytest.MonkeyPatch) -> _Clock:
     clock = _Clock()
     monkeypatch.setattr(intake_module, "perf_counter", clock)
     monkeypatch.setattr(turns_module, "perf_counter", clock)
+    return clock
 
 
 class _Taker:
@@ -42,13 +45,17 @@ class _Taker:
         self.has_ended = False
         self.failures = 0
 
-    def take_message(self, message: bytes) -> None:
-        if message == b"bad":
-            raise ValueError
-        self.taken.append(message)
+    def take_message(self, message: bytes) -> Iterator[float]:
+        """Take a message word by word, a word of `_DEAR` being work for later."""
+        for word in message.split():
+            if word == b"bad":
+                raise ValueError
+            self.taken.append(word)
+            yield SLICE_S if word == _DEAR else 0.0
 
-    def take_bytes(self, data: bytes) -> None:
+    def take_bytes(self, data: bytes) -> Iterator[float]:
         self.taken.append(data)
+        return iter(())
 
     def take_end(self) -> None:
         self.has_ended = True
@@ -93,13 +100,104 @@ async def test_a_flood_is_handled_bit_by_bit_and_others_in_between() -> None:
     assert modest.taken == [_REQUEST, b"hello"]
 
 
-async def test_a_modest_connection_does_not_wait() -> None:
+async def test_a_modest_connection_does_not_wait(clock: _Clock) -> None:
     turns, taker = Turns(), _Taker()
     intake = _intake(taker, turns)
     intake.received(_REQUEST)
     await _until(taker, 1)
+    clock.at_s += 1
     intake.received(_message(b"now"))
     assert taker.taken[-1] == b"now"
+
+
+async def test_a_new_connection_has_nothing_ahead() -> None:
+    """Otherwise one that comes again and again would have more than one that stays."""
+    turns, taker = Turns(), _Taker()
+    intake = _intake(taker, turns)
+    intake.received(_REQUEST)
+    await _until(taker, 1)
+    intake.received(_message(b"soon"))
+    assert taker.taken[-1] != b"soon"
+    await _until(taker, 2)
+    assert taker.taken[-1] == b"soon"
+
+
+async def test_of_those_who_wait_whoever_used_least_goes_first(clock: _Clock) -> None:
+    turns, takers = Turns(), [_Taker() for _ in range(10)]
+    intakes = [_intake(taker, turns) for taker in takers]
+    for intake in intakes:
+        intake.received(_REQUEST)
+    clock.at_s += 1
+    for taker, intake in zip(takers, intakes, strict=True):
+        intake.received(_message(b" ".join([b"word"] * 500)))
+        await _until(taker, 101)
+    # All of them wait with much, and all have had far more than their share, the last one but a little.
+    modest = _Taker()
+    words = _intake(modest, turns)
+    words.received(_REQUEST)
+    await _until(modest, 1)
+    before = [len(taker.taken) for taker in takers]
+    words.received(_message(b"hello"))
+    await _until(modest, 2)
+    assert sum(len(taker.taken) for taker in takers) - sum(before) < 30
+
+
+async def test_what_is_asked_for_in_one_message_is_started_step_by_step() -> None:
+    """Each step may start work for later: a slice starts no more of it than it has time for."""
+    turns, asking, modest = Turns(), _Taker(), _Taker()
+    _intake(asking, turns).received(_REQUEST + _message(b" ".join([_DEAR] * 60)))
+    _intake(modest, turns).received(_REQUEST + _message(b"hello"))
+    await _until(modest, 2)
+    assert len(asking.taken) <= 4
+    assert await _until(asking, 61) > 50
+
+
+async def test_work_for_later_counts_as_used(clock: _Clock) -> None:
+    turns, asking, saying = Turns(), _Taker(), _Taker()
+    dear, cheap = _intake(asking, turns), _intake(saying, turns)
+    for intake, words in ((dear, _DEAR), (cheap, b"cheap")):
+        intake.received(_REQUEST + _message(b" ".join([words] * 50)))
+    await _until(asking, 51)
+    await _until(saying, 51)
+    assert dear.paid_until > cheap.paid_until + 0.5
+    clock.at_s += 0.7
+    for intake in (dear, cheap):
+        intake.received(_message(b"again"))
+    assert (asking.taken[-1], saying.taken[-1]) == (_DEAR, b"again")
+
+
+class _Writer:
+    """Is busy as long as the test wants it to be."""
+
+    def __init__(self) -> None:
+        self.is_busy = True
+        self.tell: Callable[[], None] = lambda: None
+
+    def when_idle(self, tell: Callable[[], None]) -> None:
+        self.tell = tell
+
+
+async def test_who_waits_lets_the_writer_go_on() -> None:
+    turns, taker, writer = Turns(), _Taker(), _Writer()
+    turns.give_way_to(writer)
+    _intake(taker, turns).received(_REQUEST + _message(b"1"))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not taker.taken
+    writer.is_busy = False
+    writer.tell()
+    assert await _until(taker, 2) < 10
+
+
+async def test_a_writer_that_is_always_busy_starves_nobody() -> None:
+    turns, taker, writer = Turns(), _Taker(), _Writer()
+    turns.give_way_to(writer)
+    _intake(taker, turns).received(_REQUEST + _message(b" ".join([_DEAR] * 20)))
+    for _ in range(1_000):
+        await asyncio.sleep(0.001)
+        if len(taker.taken) == 21:
+            break
+    assert taker.taken == [_REQUEST] + [_DEAR] * 20
 
 
 async def test_who_had_its_share_waits() -> None:

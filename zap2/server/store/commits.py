@@ -1,9 +1,9 @@
 """Group commit: the work of all connections, done by one writer thread in shared transactions.
 
 Theory of operation. The event loop gathers what is to be done. A batch goes to the writer at once when the last one
-is longer ago than the window, and otherwise when the window is over; while a batch is being committed the next
-one gathers. The writer runs a batch in one transaction and commits it; only then do the results go back, in the
-order in which the work was asked for. So an answer means that the work is on disk, at the price of one
+is longer ago than the window, and otherwise when the window is over or enough has gathered; while a batch is being
+committed the next one gathers. The writer runs a batch in one transaction and commits it; only then do the results go
+back, in the order in which the work was asked for. So an answer means that the work is on disk, at the price of one
 `fsync` a batch. Work refuses by returning a value; an exception undoes the whole batch and fails all of it, for
 nothing may be half done.
 
@@ -22,7 +22,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar, TypeVarTuple
+from typing import Any, Final, Protocol, TypeVar, TypeVarTuple
 
 _Args = TypeVarTuple("_Args")
 _T = TypeVar("_T")
@@ -31,6 +31,8 @@ Call = tuple[Callable[..., None], tuple[Any, ...]]
 """What is to be called in the event loop after the commit."""
 
 _log = logging.getLogger("zap2.relay")
+_ENOUGH: Final = 32
+"""Work for which a commit is worth its `fsync`; more would keep waiting who comes next."""
 
 
 class StoreFailed(Exception):
@@ -114,13 +116,15 @@ class GroupCommit:
         self._pending = pending or NothingPending()
         self._batches: queue.SimpleQueue[tuple[_Batch, bool] | None] = queue.SimpleQueue()
         self._gathered: list[_Group | _Single] = []
+        self._gathered_count = 0
         self._ahead: _Group | None = None
         self._timer: asyncio.Handle | None = None
-        self._can_hurry = False
+        self._waits_for_pending = False
         self._is_busy = False
         self._flushed_at = 0.0
         self._is_closed = False
         self._thread: threading.Thread | None = None
+        self._tell_idle: Callable[[], None] | None = None
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -133,6 +137,15 @@ class GroupCommit:
         )
         self._thread.start()
         await opened
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a batch is with the writer."""
+        return self._is_busy
+
+    def when_idle(self, tell: Callable[[], None]) -> None:
+        """Call this in the event loop each time the writer has finished a batch."""
+        self._tell_idle = tell
 
     async def close(self) -> None:
         """Do what was asked for, commit it, close the database. Later work fails."""
@@ -167,6 +180,7 @@ class GroupCommit:
             self._loop.call_soon(done, StoreFailed("The relay's store is closed."))
             return
         self._gathered.append(_Single(work, args, [done]))
+        self._count_one()
         self._wake()
 
     def join(self, done: Tell, work: Callable[[list[_T]], list[Call]], item: _T) -> None:
@@ -181,8 +195,10 @@ class GroupCommit:
         if gathered and isinstance(last := gathered[-1], _Group) and last.work is work:
             last.items.append(item)
             last.tell.append(done)
+            self._count_one()
         else:
             gathered.append(_Group(work, [item], [done]))
+            self._count_one()
             self._wake()
 
     def join_ahead(self, work: Callable[[list[_T]], list[Call]], item: _T) -> None:
@@ -198,27 +214,39 @@ class GroupCommit:
         else:
             self._ahead.items.append(item)
 
+    def _count_one(self) -> None:
+        self._gathered_count += 1
+        if self._gathered_count == _ENOUGH and not self._is_busy:
+            self._cancel()
+            self._schedule()
+
     def _wake(self) -> None:
         self._idle.clear()
-        if self._can_hurry and self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        if self._waits_for_pending:
+            self._cancel()
         if not self._is_busy and self._timer is None:
             self._schedule()
 
+    def _cancel(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._waits_for_pending = False
+
     def _schedule(self, due_in_s: float = 0.0) -> None:
-        self._can_hurry = due_in_s > self._window_s
+        self._waits_for_pending = due_in_s > self._window_s
         wait_s = max(due_in_s, self._flushed_at + self._window_s - self._loop.time())
-        if wait_s > 0:
+        if wait_s > 0 and self._gathered_count < _ENOUGH:
             self._timer = self._loop.call_later(wait_s, self._flush)
         else:
             self._timer = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._timer = None
+        self._waits_for_pending = False
         self._is_busy = True
         self._flushed_at = self._loop.time()
-        batch, self._gathered = self._gathered, []
+        batch, self._gathered, self._gathered_count = self._gathered, [], 0
         if self._ahead is not None:
             batch.insert(0, self._ahead)
             self._ahead = None
@@ -231,6 +259,8 @@ class GroupCommit:
                 call(*args)
             except Exception:
                 _log.exception("an answer of the store could not be handled")
+        if self._tell_idle is not None:
+            self._tell_idle()
         if self._gathered or self._ahead is not None:
             if self._timer is None:
                 self._schedule()
