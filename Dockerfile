@@ -15,7 +15,7 @@ VOLUME /data
 EXPOSE 8765
 # A message is safe once it is answered for; the time is for clients to hear when to come back.
 STOPSIGNAL SIGTERM
-HEALTHCHECK --interval=30s --timeout=5s --start-period=10s --retries=3 \
+HEALTHCHECK --interval=10s --timeout=5s --start-period=10s --retries=3 \
     CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:9464/readyz', timeout=4)"]
 ENTRYPOINT ["zap2", "serve", "--host", "0.0.0.0", "--port", "8765", "--data", "/data", "--metrics-port", "9464"]
 CMD ["--log-format", "json"]

@@ -2,7 +2,7 @@
 PYTHON := $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 BIN := $(dir $(PYTHON))
 
-.PHONY: help check test sim fuzz envelopes snapshots bench bench-relay relay-kills relay-idle relay-soak relay-hostile screenshots check-caddy check-cluster check-image serve-two clean
+.PHONY: help check test sim fuzz envelopes snapshots bench bench-relay relay-kills relay-idle relay-soak relay-hostile screenshots check-caddy check-cluster check-image check-compose serve-two clean
 
 help:         ## list these targets
 	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/: +## /\t/' | expand -t 14
@@ -59,6 +59,9 @@ check-cluster: ## two relays, PostgreSQL, Redis and Caddy on this machine, each 
 
 check-image:  ## build the relay's image, run it and check it (needs docker or podman)
 	$$(command -v docker || echo podman) build -t zap2:check . && deploy/check-image zap2:check
+
+check-compose: ## bring both compose files up, talk through them and take parts away (needs docker compose and the images)
+	PYTHON=$(PYTHON) deploy/check-compose
 
 serve-two:    ## a relay and two people side by side in tmux
 	PYTHON=$(PYTHON) bench/serve-two

@@ -7,34 +7,20 @@ clients check. Needs caddy (or CADDY=path); PostgreSQL and Redis come from the s
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
-import threading
 import time
 import urllib.request
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
 
 from tests.e2e.commands import NUMBERS, ROOT, Machine, ended, wait_until
 from tests.kit.engines import RedisServer, free_port, new_database, start_postgres, start_redis
-
-_PER_STEP: Final = 100
-_PAUSE_S: Final = 0.03
-_PATIENCE_S: Final = 60.0
-
-
-def _say(words: str) -> None:
-    sys.stdout.write(words + "\n")
-    sys.stdout.flush()
+from tests.talk import PATIENCE_S, Talk, say, trust
 
 
 @dataclass
@@ -68,9 +54,6 @@ class _Cluster:
         self.relays = [_Relay(folder / "one"), _Relay(folder / "two")]
         self._stack = stack
         self._environment = {"ZAP2_STORE": new_database(self.postgres), "ZAP2_TOKENS": self.redis.url}
-        self._sent = 0
-        self._arrived: list[str] = []
-        self._sender: subprocess.Popen[bytes]
 
     def start(self, relay: _Relay) -> None:
         """Start a relay, with the keys that both have, and wait until it is ready."""
@@ -86,7 +69,7 @@ class _Cluster:
         relay.process = self._stack.enter_context(ended(process))
         assert process.stdout is not None
         relay.address = process.stdout.readline().decode().strip()
-        wait_until(lambda: relay.online >= 0, "a relay is ready", _PATIENCE_S)
+        wait_until(lambda: relay.online >= 0, "a relay is ready", PATIENCE_S)
 
     def start_caddy(self) -> str:
         """Start Caddy with deploy/Caddyfile and an authority of its own; give the relays' address behind it."""
@@ -115,73 +98,12 @@ class _Cluster:
         self._stack.enter_context(ended(process))
         authority = folder / "caddy" / "caddy" / "pki" / "authorities" / "local" / "root.crt"
         wait_until(
-            lambda: authority.is_file() and authority.stat().st_size > 0, "Caddy's authority", _PATIENCE_S
+            lambda: authority.is_file() and authority.stat().st_size > 0, "Caddy's authority", PATIENCE_S
         )
         (fingerprint,) = {relay.address.partition("//")[2].partition("@")[0] for relay in self.relays}
         address = f"zap2://{fingerprint}@localhost:{https_port}"
-        stranger = ("signup", "--profile", "stranger", "--relay", address, "--phone", NUMBERS["one"])
-        refused = self.machine.run(*stranger, "--name", "Stranger")
-        assert refused.code != 0, "a certificate of an unknown authority was accepted"
-        _say(f"without Caddy's authority: {refused.err.splitlines()[0]}")
-        os.environ["SSL_CERT_FILE"] = str(authority)
+        trust(self.machine, address, authority)
         return address
-
-    def bring_people(self, address: str) -> None:
-        """Sign two people up and keep both online, each at another relay."""
-        for name in ("one", "two"):
-            self.machine.does(
-                *("signup", "--profile", name, "--relay", address),
-                *("--phone", NUMBERS[name], "--name", name.capitalize()),
-            )
-        # Of strangers one takes messages, and tells them nothing.
-        self.machine.does("contacts", "add", NUMBERS["one"], "--profile", "two")
-        receiver = self._person("receive", "--profile", "two", "--json", "--follow", stdout=subprocess.PIPE)
-        threading.Thread(target=self._listen, args=(receiver,), daemon=True).start()
-        self._sender = self._person(
-            *("send", "--profile", "one", "--to", NUMBERS["two"], "--lines", "--wait", "delivered"),
-            stdin=subprocess.PIPE,
-        )
-        assert [relay.online for relay in self.relays] == [1, 1], "Caddy put both at one relay"
-
-    def _person(self, *command: str, **options: Any) -> subprocess.Popen[bytes]:
-        """Start a command that stays, and wait until it is online."""
-        before = sum(relay.online for relay in self.relays)
-        process = self._stack.enter_context(ended(self.machine.start(*command, **options)))
-        wait_until(lambda: sum(relay.online for relay in self.relays) > before, "online", _PATIENCE_S)
-        return process
-
-    def _listen(self, receiver: subprocess.Popen[bytes]) -> None:
-        assert receiver.stdout is not None
-        for line in receiver.stdout:
-            self._arrived.append(json.loads(line)["text"])
-
-    def talk_during(self, what: str, do: Callable[[], None]) -> None:
-        """Send messages while something is done; all have to arrive, once and in order."""
-        start = time.monotonic()
-        with ThreadPoolExecutor(1) as threads:
-            sending = threads.submit(self._send)
-            do()
-            sending.result()
-        wait_until(lambda: len(self._arrived) >= self._sent, f"all arrived: {what}", _PATIENCE_S)
-        assert self._arrived == [str(number) for number in range(self._sent)], f"{what}: {self._arrived}"
-        _say(f"{what}: {_PER_STEP} messages in order, {time.monotonic() - start:.1f} s")
-
-    def _send(self) -> None:
-        assert self._sender.stdin is not None
-        for _ in range(_PER_STEP):
-            self._sender.stdin.write(b"%d\n" % self._sent)
-            self._sender.stdin.flush()
-            self._sent += 1
-            time.sleep(_PAUSE_S)
-
-    def end_talk(self) -> None:
-        """End the sender: it does so with 0 when it knows of every message that it was delivered."""
-        self._sender.communicate(timeout=_PATIENCE_S)
-        assert self._sender.returncode == 0, self._sender.returncode
-
-
-def _do_nothing() -> None:
-    pass
 
 
 def main() -> int:
@@ -191,7 +113,14 @@ def main() -> int:
         one, two = cluster.relays
         for relay in cluster.relays:
             cluster.start(relay)
-        cluster.bring_people(cluster.start_caddy())
+        address = cluster.start_caddy()
+        for name in ("one", "two"):
+            cluster.machine.does(
+                *("signup", "--profile", name, "--relay", address),
+                *("--phone", NUMBERS[name], "--name", name.capitalize()),
+            )
+        talk = Talk(cluster.machine, lambda: [relay.online for relay in cluster.relays], stack)
+        assert [relay.online for relay in cluster.relays] == [1, 1], "Caddy put both at one relay"
 
         def kill_one() -> None:
             assert one.process is not None
@@ -206,21 +135,17 @@ def main() -> int:
         def drain_two() -> None:
             cluster.machine.does("admin", "drain", "--over", "1", "--data", str(two.data))
             assert two.process is not None
-            assert two.process.wait(_PATIENCE_S) == 0
+            assert two.process.wait(PATIENCE_S) == 0
 
-        steps: list[tuple[str, Callable[[], None]]] = [
-            ("from one relay to the other", _do_nothing),
-            ("one relay killed", kill_one),
-            ("it is back", lambda: cluster.start(one)),
-            ("Redis cut", cluster.redis.stop),
-            ("Redis back", cluster.redis.start),
-            ("PostgreSQL restarted", restart_postgres),
-            ("the other relay drained", drain_two),
-        ]
-        for what, do in steps:
-            cluster.talk_during(what, do)
-        cluster.end_talk()
-    _say(
+        talk.during("from one relay to the other")
+        talk.during("one relay killed", kill_one)
+        talk.during("it is back", lambda: cluster.start(one))
+        talk.during("Redis cut", cluster.redis.stop)
+        talk.during("Redis back", cluster.redis.start)
+        talk.during("PostgreSQL restarted", restart_postgres)
+        talk.during("the other relay drained", drain_two)
+        talk.end()
+    say(
         "ok: every message delivered once and in order, and its sender knows; TLS by Caddy, its certificate checked"
     )
     return 0

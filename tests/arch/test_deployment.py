@@ -62,7 +62,7 @@ def test_every_admin_command_of_the_operations_page_parses() -> None:
         parser.parse_args(shlex.split(command)[2:] or ["stats"])
 
 
-@pytest.mark.parametrize("name", ["check-image", "check-caddy", "check-cluster"])
+@pytest.mark.parametrize("name", ["check-image", "check-caddy", "check-cluster", "check-compose"])
 def test_the_scripts_can_be_run(name: str) -> None:
     path = ROOT / "deploy" / name
     assert path.stat().st_mode & 0o111
