@@ -50,6 +50,8 @@ def test_a_host_invites_looks_blocks_and_drains(machine: Machine) -> None:
     options = ("--verify", "none", "--registration", "invite", "--log-format", "json")
     with machine.relay(*options) as relay:
         data = ("--data", str(machine.folder / "relay"))
+        none = machine.does("admin", "accounts", *data)
+        assert (none.out, "no accounts yet" in none.err) == ("", True)
         invites = machine.does("admin", "invite", "--count", "2", *data).out.split()
         assert [bool(re.fullmatch("[a-z2-7]{4}(-[a-z2-7]{4}){3}", invite)) for invite in invites] == [
             True,
@@ -61,10 +63,13 @@ def test_a_host_invites_looks_blocks_and_drains(machine: Machine) -> None:
         assert "accounts      1" in machine.does("admin", "stats", *data).out
         (account,) = json.loads(machine.does("admin", "accounts", "--json", *data).out)
         assert (account["uid"], account["is_blocked"], account["envelopes"]) == (uid, False, 0)
-        assert uid in machine.does("admin", "block", NUMBERS["one"], *data).out
-        assert "blocked" in machine.does("admin", "accounts", *data).out
-        machine.does("admin", "unblock", uid, *data)
-        machine.does("admin", "quota", uid, "--messages", "5", *data)
+        blocked = machine.does("admin", "block", NUMBERS["one"], *data).out
+        assert (f"Blocked: {uid}" in blocked, f"zap2 admin unblock {uid}" in blocked) == (True, True)
+        header, row = machine.does("admin", "accounts", *data).out.splitlines()
+        assert (header.split()[0], row.split()[0], row.split()[-1]) == ("ACCOUNT", uid, "blocked")
+        assert f"Let in again: {uid}" in machine.does("admin", "unblock", uid, *data).out
+        quota = machine.does("admin", "quota", uid, "--messages", "5", *data).out
+        assert "at most 5 messages that wait, and 64 MiB (the relay's bound)" in quota
         for wrong in (("block", "+12025550199"), ("block", "nonsense"), ("block",), ("stats", "more")):
             refused = machine.run("admin", *wrong, *data)
             assert (refused.code, refused.out) == (2, "")

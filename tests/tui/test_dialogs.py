@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from textual.widgets import Input
+from textual.widgets import Input, Static
 
 from tests.tui.running import app_for, chat, running, screen_text, until, write
 from tests.tui.seeds import furnished
@@ -135,3 +135,14 @@ async def test_address_is_shown_with_a_code_to_scan() -> None:
         assert "▀▀▀" in screen_text(app)
         client.set_link(LinkView(LinkState.NOT_TRUSTED))
         await until(pilot, lambda: "proved another key" in screen_text(app))
+
+
+async def test_the_address_of_somebody_elses_relay_comes_with_a_word_about_invites() -> None:
+    """Guards friends at a relay by invite: with the address alone they would be refused."""
+    client, _ = furnished()
+    app = app_for(client)
+    async with running(app, (110, 45)) as pilot:
+        await pilot.press("f3")
+        await until(pilot, lambda: "Your relay" in screen_text(app))
+        words = app.screen.query(Static).filter(".dialog-text").first()
+        assert "an invite that its host makes" in str(words.content)

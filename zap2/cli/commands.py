@@ -26,6 +26,8 @@ class Command:
 
     module: str
     summary: str
+    uses_profile: bool = True
+    """Whether the options about profiles mean anything to it; they are taken in any case."""
 
     def load(self) -> CommandModule:
         """Import the command's module and, with it, what it needs."""
@@ -35,7 +37,7 @@ class Command:
 COMMANDS: Final = {
     "demo": Command("demo", "a conversation in one minute; leaves nothing behind"),
     "chat": Command("chat", "open the messenger (the first run sets a profile up)"),
-    "serve": Command("serve", "run a relay"),
+    "serve": Command("serve", "run a relay", uses_profile=False),
     "signup": Command("signup", "set a profile up without a screen"),
     "send": Command("send", "send a message, or standard input"),
     "receive": Command("receive", "print unread messages"),
@@ -43,6 +45,8 @@ COMMANDS: Final = {
     "contacts": Command("contacts", "list, add, accept, block and rename people"),
     "verify": Command("verify", "compare safety numbers"),
     "profile": Command("profile", "the profiles on this machine; registration PIN; whether one is found"),
-    "admin": Command("admin", "look after a relay on this machine: figures, invites, blocks, backups"),
+    "admin": Command(
+        "admin", "look after a relay on this machine: figures, invites, blocks, backups", uses_profile=False
+    ),
     "doctor": Command("doctor", "check the installation, the profile and the way to the relay"),
 }

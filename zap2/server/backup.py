@@ -13,7 +13,7 @@ import os
 import sqlite3
 import tarfile
 import tempfile
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final
 
@@ -65,8 +65,15 @@ def restore(source: Path, data_dir: Path) -> None:
     """Make a data folder of a backup. The folder must be empty or not there; start its relay afterwards.
 
     Raises:
-        UsageError: this is no backup, it is damaged, or the folder is in use.
+        UsageError: there is no such file, it is no backup or damaged, or the folder is in use.
     """
+    try:
+        with source.open("rb"):
+            pass
+    except OSError as error:
+        raise UsageError(
+            f"The backup {source} cannot be read: {error.strerror}.", "Nothing was restored."
+        ) from error
     if data_dir.exists() and any(data_dir.iterdir()):
         raise UsageError(
             f"The folder {data_dir} is not empty; nothing was changed.",
@@ -82,11 +89,14 @@ def restore(source: Path, data_dir: Path) -> None:
         with closing(connect(str(data_dir / datadir.DATABASE_FILE))) as database:
             _go_on_from_here(database)
     except (OSError, tarfile.TarError, KeyError, sqlite3.Error, UsageError) as error:
-        for name in _NAMES:
-            (data_dir / name).unlink(missing_ok=True)
-        raise UsageError(
-            f"{source} is not a relay's backup, or is damaged.", "Nothing was restored."
-        ) from error
+        with suppress(OSError):
+            for name in _NAMES:
+                (data_dir / name).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            what = f"The backup cannot be restored into {data_dir}: {error.strerror}."
+        else:
+            what = f"{source} is not a relay's backup, or is damaged."
+        raise UsageError(what, "Nothing was restored.") from error
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:

@@ -7,6 +7,7 @@ import contextlib
 import gc
 import io
 import logging
+import shlex
 import signal
 import sys
 from typing import Final
@@ -73,7 +74,7 @@ def collect_less_often() -> None:
 def invitation(options: RelayOptions, fingerprint: str, port: int) -> str:
     """Write what a host hands out: the address, its QR code and the line that a friend types."""
     address = public_address(options, fingerprint, port)
-    lines = [address, ""]
+    lines = [address, "", *_who_may_join(options)]
     if _YOUR_DOMAIN not in address:
         lines += [_qr(address), "A friend types:", f"  zap2 chat --relay {address}", ""]
         if is_loopback(options.host) and not options.trust_forwarded:
@@ -87,6 +88,16 @@ def invitation(options: RelayOptions, fingerprint: str, port: int) -> str:
         lines += ["Put your domain's name into the address above. A friend then types:"]
         lines += [f"  zap2 chat --relay '{address}'", ""]
     return "\n".join(lines)
+
+
+def _who_may_join(options: RelayOptions) -> list[str]:
+    """Say what else a friend needs, or that nobody new gets in; nothing where the address is enough."""
+    if options.registration == "closed":
+        return ["Nobody new can sign up here: it runs with --registration closed.", ""]
+    if options.registration == "open" or options.data_dir is None:
+        return []
+    data = shlex.quote(str(options.data_dir))
+    return ["A friend also needs an invite; make one with:", f"  zap2 admin invite --data {data}", ""]
 
 
 def public_address(options: RelayOptions, fingerprint: str, port: int) -> str:

@@ -77,6 +77,14 @@ def test_who_hosts_for_nobody_else_is_told() -> None:
     assert "this computer only" not in invitation(RelayOptions(trust_forwarded=True), _FP, 8765)
 
 
+def test_who_takes_people_by_invite_is_told_how_to_make_one(tmp_path: Path) -> None:
+    """Guards hosts whose friends would be refused, and who would not know why."""
+    options = RelayOptions(registration="invite", data_dir=tmp_path / "my relay")
+    assert f"zap2 admin invite --data '{tmp_path}/my relay'" in invitation(options, _FP, 8765)
+    assert "Nobody new" in invitation(RelayOptions(registration="closed"), _FP, 8765)
+    assert "invite" not in invitation(RelayOptions(data_dir=tmp_path), _FP, 8765)
+
+
 async def test_a_host_that_is_not_ours() -> None:
     assert "cannot listen on 192.0.2.1" in str(await _start(host="192.0.2.1"))
 

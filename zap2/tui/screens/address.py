@@ -48,7 +48,8 @@ class AddressScreen(Dialog[None]):
         words = (
             "It runs inside this Zap2 and stops when you quit. Give this address to friends:"
             if self._hosting
-            else "Friends who want to write to you need an account at the same relay. Its address:"
+            else "Friends who want to write to you need an account at the same relay, and where that takes new people "
+            "by invite only, an invite that its host makes. Its address:"
         )
         if self._hosting and is_loopback(RelayAddress.parse(self._hosting).host):
             words = (
