@@ -9,17 +9,13 @@ import pytest
 
 from tests.sim.faults import FusedConnection
 from tests.sim.person import Person
-from tests.sim.quiet import DAY_MS, Quiet, history, states
+from tests.sim.quiet import DAY_MS, Quiet, states, texts
 from zap2.crypto import Identity, IdentityKeys, PrekeyBundle, SignedPrekeySet, initiate, is_sealed_setup
 from zap2.engine import inputs
 from zap2.engine.effects import AlertCode
 from zap2.vault.container import memory_database
 from zap2.vault.sql import Connection
 from zap2.wire.content import Opening, Text, encode_content
-
-
-def _texts(person: Person, other: Person) -> list[str]:
-    return [row.text for row in history(person, other) if not row.is_mine]
 
 
 def _arrive(world: Quiet, person: Person, *payloads: bytes) -> None:
@@ -71,10 +67,10 @@ def test_a_replayed_setup_is_refused(with_pair: bool, is_session_gone: bool) -> 
         ben.engine = type(ben.engine)(ben.store, world.rng.randbytes)
         before = []
         _arrive(world, ben, second)
-        assert _texts(ben, ann) == ["first"]
+        assert texts(ben, ann) == ["first"]
     _arrive(world, ben, first, first)
     assert [row.id for row in ben.store.sessions.all()] == before
-    assert _texts(ben, ann) == ["first"]
+    assert texts(ben, ann) == ["first"]
     assert ben.store.contacts.count_repairs(ann.uid, 0) == 0
 
 
@@ -88,7 +84,7 @@ def test_a_pair_that_the_relay_hands_out_twice_begins_one_session() -> None:
         world.give(person, inputs.AddContact(ben.uid, ben.number))
         world.say(person, ben, f"from {person.name}")
         world.settle(3)
-    assert _texts(ben, ann) == ["from p0"]
+    assert texts(ben, ann) == ["from p0"]
     assert ben.store.contacts.get(carl.uid) is None
     assert len(ben.store.sessions.all()) == 1
 
@@ -205,8 +201,8 @@ def test_simultaneous_setup_converges_in_every_interleaving(part: int) -> None:
         world.say(ben, ann, "p1 2")
         world.settle(4)
         assert _sending_id(ann) == _sending_id(ben) == winner, order
-        assert _texts(ben, ann) == ["p0 0", "p0 1", "p0 2"], order
-        assert _texts(ann, ben) == ["p1 0", "p1 1", "p1 2"], order
+        assert texts(ben, ann) == ["p0 0", "p0 1", "p0 2"], order
+        assert texts(ann, ben) == ["p1 0", "p1 1", "p1 2"], order
         assert set(states(ann, ben) + states(ben, ann)) == {"delivered"}, order
 
 
@@ -243,7 +239,7 @@ def test_a_reset_without_the_identity_keys_is_impossible() -> None:
         world.say(ann, ben, "from ann")
         world.say(ben, ann, "from ben")
         world.settle(3)
-    before, count = _sending_id(ben), len(_texts(ben, ann))
+    before, count = _sending_id(ben), len(texts(ben, ann))
     now_s = world.now_ms // 1000
     text = Text(bytes(16), 2, world.now_ms, "forged")
     for keys, is_genuine in ((_posing(world, ann), False), (ann.engine.keys, True)):
@@ -253,7 +249,7 @@ def test_a_reset_without_the_identity_keys_is_impossible() -> None:
         _arrive(world, ben, payload)
         # The same by whoever holds Ann's keys is a repair: what is refused above is the forgery alone.
         assert (_sending_id(ben) != before) == is_genuine
-        assert len(_texts(ben, ann)) == count + is_genuine
+        assert len(texts(ben, ann)) == count + is_genuine
         assert (AlertCode.REPAIRED in [alert.code for alert in ben.alerts]) == is_genuine
 
 

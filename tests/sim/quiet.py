@@ -58,3 +58,33 @@ def history(person: Person, other: Person) -> list[MessageRow]:
 
 def states(person: Person, other: Person) -> list[str | None]:
     return [row.state for row in history(person, other) if row.is_mine]
+
+
+def talking(turns: int = 1, people: int = 2) -> tuple[Quiet, Person, Person]:
+    """Give a world in which Ann and Ben have written to each other, so many times in turn; the relay saw nothing."""
+    world = Quiet(people)
+    world.befriend()
+    for _ in range(turns):
+        world.say(world.ann, world.ben, "from ann")
+        world.settle(5)
+        world.say(world.ben, world.ann, "from ben")
+        world.settle(5)
+    world.settle()
+    world.relay.ways.clear()
+    return world, world.ann, world.ben
+
+
+def texts(person: Person, other: Person) -> list[str]:
+    """Give what a person has read of another one."""
+    return [row.text for row in history(person, other) if not row.is_mine]
+
+
+def token_of(person: Person, other: Person) -> bytes | None:
+    """Give what a person holds of another one's, to send sealed with."""
+    contact = person.store.contacts.get(other.uid)
+    return None if contact is None else contact.delivery_token
+
+
+def last_is_sealed(author: Person, reader: Person) -> bool | None:
+    """Say whether the newest text of an author went sealed."""
+    return [row.is_sealed for row in history(author, reader) if row.is_mine][-1]

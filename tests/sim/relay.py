@@ -152,7 +152,9 @@ class SimRelay:
             is_let_in = delivery_token_hash(request.delivery_token) == account.token_hash
             self.ways.append(Way(None, request.to, is_let_in))
             if not is_let_in:
-                return SendAnswered(request.envelope, Failure("delivery-refused", is_final=False))
+                return SendAnswered(
+                    request.envelope, Failure("delivery-refused", is_final=False), request.delivery_token
+                )
         else:
             self.ways.append(Way(sender, request.to, is_let_in=True))
         if (seen_from, request.envelope) not in account.seen:
@@ -160,7 +162,7 @@ class SimRelay:
             account.mailbox.append(Mail(self._next_token, request.payload))
             self._past.append(request.payload)
             self._next_token += 1
-        return SendAnswered(request.envelope, None)
+        return SendAnswered(request.envelope, None, request.delivery_token)
 
     def _fetch(self, sender: Uid, request: FetchKeys) -> Input:
         account = self.accounts.get(request.uid)
@@ -211,7 +213,7 @@ class SimRelay:
         failure = Failure("rate-limited", is_final=False, retry_after_ms=self._rng.randrange(1, 3000))
         match request:
             case SendEnvelope():
-                return SendAnswered(request.envelope, failure)
+                return SendAnswered(request.envelope, failure, request.delivery_token)
             case FetchKeys():
                 return KeysNotFetched(request.uid, failure)
             case PublishKeys():
@@ -232,7 +234,7 @@ def unanswered(request: Request, code: str = "unreachable") -> Input:
     failure = Failure(code, is_final=False)
     match request:
         case SendEnvelope():
-            return SendAnswered(request.envelope, failure)
+            return SendAnswered(request.envelope, failure, request.delivery_token)
         case FetchKeys():
             return KeysNotFetched(request.uid, failure)
         case PublishKeys():

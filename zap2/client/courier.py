@@ -77,9 +77,9 @@ class Courier:
                 effect.envelope, effect.to, effect.payload, effect.expires_in_s, effect.delivery_token
             )
         except Exception as error:
-            self._report(inputs.SendAnswered(effect.envelope, _failure(error)))
+            self._report(inputs.SendAnswered(effect.envelope, _failure(error), effect.delivery_token))
         else:
-            self._report(inputs.SendAnswered(effect.envelope, None))
+            self._report(inputs.SendAnswered(effect.envelope, None, effect.delivery_token))
 
     async def _fetch(self, effect: FetchKeys) -> None:
         try:

@@ -154,10 +154,10 @@ def token_for(work: Work, peer: Uid) -> bytes | None:
 
 
 def forget(work: Work, peer: Uid, token: bytes) -> None:
-    """Forget a token that was refused, unless another one has come meanwhile."""
-    work.memory.refused_tokens[peer] += 1
+    """Forget a token that was refused, unless another one has come meanwhile; it counts once, however often it went."""
     contact = work.store.contacts.get(peer)
     if contact is not None and hmac.compare_digest(contact.delivery_token or b"", token):
+        work.memory.refused_tokens[peer] += 1
         work.store.contacts.forget_delivery_token(peer)
 
 

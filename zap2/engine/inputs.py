@@ -151,10 +151,11 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class SendAnswered:
-    """An envelope is safe outside this device, or not."""
+    """An envelope is safe outside this device, or not; `delivery_token` is the one with which it went, if any."""
 
     envelope: EnvelopeId
     failure: Failure | None
+    delivery_token: bytes | None = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,12 +13,12 @@ from zap2.engine.effects import (
     LookUpNumber,
     MessageStored,
 )
-from zap2.engine.inputs import KeysFetched, KeysNotFetched, Retry, SendAnswered, SendText
+from zap2.engine.inputs import Failure, KeysFetched, KeysNotFetched, Retry, SendAnswered, SendText
 from zap2.engine.work import Work
 from zap2.errors import CryptoError, InvalidMessage, NotTrusted, PrekeyRefused, UnknownConversation, WireError
 from zap2.ids import ID_SIZE_B, ConversationId, MessageId, Uid, peer_of
 from zap2.vault import settings
-from zap2.vault.rows import ContactRow, MessageRow
+from zap2.vault.rows import ContactRow, MessageRow, OutboxRow
 from zap2.wire.content import Text, check_text
 
 _ROOM_FOR_RECEIPTS_B: Final = 48_000
@@ -85,28 +85,35 @@ def seal_waiting(work: Work, peer: Uid) -> None:
 
 def answer_send(work: Work, answer: SendAnswered) -> None:
     """Take the transport's answer to one envelope."""
-    token = work.memory.in_flight.pop(answer.envelope, None)
+    in_flight, token, failure = work.memory.in_flight, answer.delivery_token, answer.failure
+    # The link closed since: it went once more, perhaps another way, or is about to.
+    is_late = answer.envelope not in in_flight or in_flight[answer.envelope] != token
     row = work.store.outbox.get(answer.envelope)
-    if row is not None:
-        failure = answer.failure
-        if failure is None:
-            work.store.outbox.remove(row.envelope)
-            if row.conversation is not None and row.message is not None:
-                sealing.promote(work, row.conversation, row.message, states.SENT)
-        elif token is not None and failure.code not in _NOT_OF_SEALING:
-            # Whatever keeps a sealed envelope from its way, the logged-in way takes it, or says what is wrong.
-            if failure.code == delivery.REFUSED:
-                delivery.forget(work, row.peer, token)
-            work.store.outbox.name(row.envelope)
-        elif failure.is_final:
-            sealing.give_up(
-                work, row, sealing.ACCOUNT_GONE if failure.code == "not-found" else sealing.REFUSED
-            )
-        else:
-            wait_ms = failure.retry_after_ms or work.policy.unanswered_again_ms
-            wait_ms = min(wait_ms, work.policy.longest_put_off_ms)
-            work.store.outbox.put_off(row.envelope, work.now_ms + wait_ms)
+    if row is not None and failure is None:
+        work.store.outbox.remove(row.envelope)
+        if row.conversation is not None and row.message is not None:
+            sealing.promote(work, row.conversation, row.message, states.SENT)
+    elif row is not None and failure is not None:
+        if token is not None and failure.code == delivery.REFUSED:
+            delivery.forget(work, row.peer, token)
+        if not is_late:
+            _go_on_after(work, row, failure, is_sealed=token is not None)
+    if failure is None or not is_late:
+        in_flight.pop(answer.envelope, None)
     sealing.flush(work)
+
+
+def _go_on_after(work: Work, row: OutboxRow, failure: Failure, *, is_sealed: bool) -> None:
+    """See to it that an envelope that was not taken goes another way, or later, or fails."""
+    if is_sealed and failure.code not in _NOT_OF_SEALING:
+        # Whatever keeps a sealed envelope from its way, the logged-in way takes it, or says what is wrong.
+        work.store.outbox.name(row.envelope)
+    elif failure.is_final:
+        sealing.give_up(work, row, sealing.ACCOUNT_GONE if failure.code == "not-found" else sealing.REFUSED)
+    else:
+        wait_ms = failure.retry_after_ms or work.policy.unanswered_again_ms
+        wait_ms = min(wait_ms, work.policy.longest_put_off_ms)
+        work.store.outbox.put_off(row.envelope, work.now_ms + wait_ms)
 
 
 def request_keys(work: Work) -> None:

@@ -3,21 +3,9 @@
 from __future__ import annotations
 
 from tests.sim.person import Person
-from tests.sim.quiet import DAY_MS, Quiet, history
+from tests.sim.quiet import DAY_MS, Quiet, history, talking
 from zap2.engine import inputs
 from zap2.vault.rows import SessionRow
-
-
-def _talking() -> tuple[Quiet, Person, Person]:
-    world = Quiet()
-    world.befriend()
-    for _ in range(2):
-        world.say(world.ann, world.ben, "from ann")
-        world.settle(3)
-        world.say(world.ben, world.ann, "from ben")
-        world.settle(3)
-    world.settle()
-    return world, world.ann, world.ben
 
 
 def _archived(person: Person) -> list[SessionRow]:
@@ -31,7 +19,7 @@ def _repair(world: Quiet, person: Person, other: Person) -> None:
 
 def test_an_archived_session_is_forgotten_seven_days_after_its_last_message() -> None:
     """What is on its way on it is read for that long; then its keys are gone."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking(turns=2)
     world.go_offline(ben)
     world.say(ann, ben, "before the repair")
     world.settle(3)
@@ -58,7 +46,7 @@ def test_an_archived_session_is_forgotten_seven_days_after_its_last_message() ->
 
 def test_a_person_has_one_archived_session_at_most() -> None:
     """A contact who repairs on and on does not fill the vault, and costs no more trials for each envelope."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking(turns=2)
     for number in range(4):
         sending = ann.engine.sessions.for_sending(ben.uid)
         assert sending is not None

@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from tests.sim.person import Person
-from tests.sim.quiet import DAY_MS, Quiet, history
+from tests.sim.quiet import DAY_MS, Quiet, history, last_is_sealed, talking, token_of
 from tests.sim.world import SMALL
 from zap2.engine import inputs, repair
 from zap2.engine.effects import FetchKeys
 from zap2.ids import conversation_with
-
-
-def _talking(people: int = 2) -> tuple[Quiet, Person, Person]:
-    world = Quiet(people)
-    world.befriend()
-    _exchange(world, "hello")
-    return world, world.ann, world.ben
 
 
 def _exchange(world: Quiet, text: str) -> None:
@@ -24,33 +16,23 @@ def _exchange(world: Quiet, text: str) -> None:
     world.settle(5)
 
 
-def _last_is_sealed(author: Person, reader: Person) -> bool | None:
-    return [row.is_sealed for row in history(author, reader) if row.is_mine][-1]
-
-
-def _token(person: Person, other: Person) -> bytes | None:
-    contact = person.store.contacts.get(other.uid)
-    assert contact is not None
-    return contact.delivery_token
-
-
 def test_a_token_that_was_refused_wrongly_is_asked_for_and_comes_again() -> None:
     """Guards against one refusal, true or false, costing sealed sending for good: its owner cannot know of it."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking()
     hash_of_ben, world.relay.accounts[ben.uid].token_hash = world.relay.accounts[ben.uid].token_hash, None
     world.say(ann, ben, "refused, then by name")
     world.settle(3)
-    assert _token(ann, ben) is None
+    assert token_of(ann, ben) is None
     world.relay.accounts[ben.uid].token_hash = hash_of_ben
     _exchange(world, "again")
-    assert _token(ann, ben) is not None
+    assert token_of(ann, ben) is not None
     _exchange(world, "sealed")
-    assert _last_is_sealed(ann, ben) is True
+    assert last_is_sealed(ann, ben) is True
 
 
 def test_a_late_message_with_an_old_token_does_not_replace_the_new_one() -> None:
     """Guards the order of tokens: by when they were made, not by when they come."""
-    world, ann, ben = _talking(3)
+    world, ann, ben = talking(people=3)
     carl = list(world.people.values())[2]
     world.give(ann, inputs.AddContact(carl.uid, carl.number))
     world.give(carl, inputs.AddContact(ann.uid, ann.number))
@@ -65,38 +47,38 @@ def test_a_late_message_with_an_old_token_does_not_replace_the_new_one() -> None
     mailbox = world.relay.accounts[ben.uid].mailbox
     held_back = list(mailbox)
     mailbox.clear()
-    old = _token(ben, ann)
+    old = token_of(ben, ann)
     world.give(ann, inputs.Block(carl.uid))
     world.settle(5)
-    new = _token(ben, ann)
+    new = token_of(ben, ann)
     assert new not in (None, old)
     mailbox.extend(held_back)
     world.settle(5)
     assert any(row.text == "with the old token" for row in history(ben, ann))
-    assert _token(ben, ann) == new
+    assert token_of(ben, ann) == new
 
 
 def test_a_token_made_after_the_clock_was_put_back_counts_as_later() -> None:
-    world, ann, ben = _talking(3)
+    world, ann, ben = talking(people=3)
     carl = list(world.people.values())[2]
     world.give(ann, inputs.AddContact(carl.uid, carl.number))
     world.give(carl, inputs.AddContact(ann.uid, ann.number))
     world.say(ann, carl, "hello carl")
     world.settle(5)
-    before = _token(ben, ann)
+    before = token_of(ben, ann)
     assert before is not None
     world.now_ms -= 400 * DAY_MS
     world.give(ann, inputs.Block(carl.uid))
     world.settle(5)
-    assert _token(ben, ann) not in (None, before)
+    assert token_of(ben, ann) not in (None, before)
     world.say(ben, ann, "still sealed")
     world.settle(5)
-    assert _last_is_sealed(ben, ann) is True
+    assert last_is_sealed(ben, ann) is True
 
 
 def test_what_was_said_while_somebody_was_blocked_is_not_waited_for_afterwards() -> None:
     """Guards the line that says what has not arrived: our own device threw that away."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking()
     world.give(ann, inputs.Block(ben.uid))
     for number in range(3):
         world.say(ben, ann, f"into the void {number}")
@@ -105,7 +87,7 @@ def test_what_was_said_while_somebody_was_blocked_is_not_waited_for_afterwards()
     world.say(ben, ann, "and now?")
     world.settle(3)
     shown = [row for row in history(ann, ben) if not row.is_mine]
-    assert [row.text for row in shown] == ["hello ann", "and now?"]
+    assert [row.text for row in shown] == ["from ben", "and now?"]
     conversation = conversation_with(ben.uid)
     assert not any(ann.store.messages.is_missing(conversation, ben.uid, n) for n in range(shown[-1].sequence))
     world.now_ms += DAY_MS
@@ -117,7 +99,7 @@ def test_what_was_said_while_somebody_was_blocked_is_not_waited_for_afterwards()
 
 def test_a_repair_that_a_block_interrupted_goes_on_after_it() -> None:
     """Guards against a session that is said to be repaired for as long as the link stays open, with nobody at it."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking()
     world.give(ann, inputs.Repair(ben.uid))
     ann.requests.clear()
     world.give(ann, inputs.KeysNotFetched(ben.uid, inputs.Failure("internal", is_final=False)))
@@ -137,7 +119,7 @@ def test_a_repair_that_a_block_interrupted_goes_on_after_it() -> None:
 
 def test_somebody_who_gives_wrong_tokens_is_not_believed_for_an_hour() -> None:
     """Guards our address at the relay, which counts wrong tokens: others' right ones would be held back with them."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking()
     contact = ann.store.contacts.get(ben.uid)
     assert contact is not None
     for number in range(20):
@@ -153,4 +135,4 @@ def test_somebody_who_gives_wrong_tokens_is_not_believed_for_an_hour() -> None:
     world.settle(3)
     for text in ("refused once more", "asked for", "sealed"):
         _exchange(world, text)
-    assert _last_is_sealed(ann, ben) is True
+    assert last_is_sealed(ann, ben) is True

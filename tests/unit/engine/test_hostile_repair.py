@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from tests.sim.person import Person
-from tests.sim.quiet import DAY_MS, Quiet, history, states
+from tests.sim.quiet import DAY_MS, Quiet, history, states, texts
 from zap2.crypto import is_sealed_setup
 from zap2.engine import inputs
 from zap2.engine.effects import AlertCode, SendEnvelope
 from zap2.wire.content import Opening, encode_content
-
-
-def texts(person: Person, other: Person) -> list[str]:
-    return [row.text for row in history(person, other) if not row.is_mine]
 
 
 def both_can_talk(world: Quiet, ann: Person, ben: Person, mark: str) -> bool:

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from tests.sim.person import Person
-from tests.sim.quiet import DAY_MS, Quiet, history
+from tests.sim.quiet import DAY_MS, Quiet, history, talking
 from zap2.engine import inputs
 from zap2.engine.effects import AlertCode
 from zap2.wire.content import Text, encode_content
-
-
-def _talking() -> tuple[Quiet, Person, Person]:
-    world = Quiet()
-    world.befriend()
-    world.say(world.ann, world.ben, "from ann")
-    world.settle(3)
-    world.say(world.ben, world.ann, "from ben")
-    world.settle()
-    return world, world.ann, world.ben
 
 
 def _encrypt(world: Quiet, author: Person, reader: Person, content: bytes, *, skip: int = 0) -> bytes:
@@ -44,7 +34,7 @@ def _text(world: Quiet, text: str, sequence: int, *, sent_at_ms: int | None = No
 
 def test_a_message_beyond_the_bounds_is_told_as_a_gap_and_the_session_is_repaired() -> None:
     """A thousand messages may be missing, not more: nothing is shown, the person is told, and it is put right."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking()
     payload = _encrypt(world, ann, ben, _text(world, "too far ahead", 1), skip=1100)
     _arrive(world, ben, payload)
     assert [row.text for row in history(ben, ann) if not row.is_mine] == ["from ann"]
@@ -56,7 +46,7 @@ def test_a_message_beyond_the_bounds_is_told_as_a_gap_and_the_session_is_repaire
 
 def test_a_content_that_this_version_cannot_show_is_told() -> None:
     """Nothing of it is shown, and it does not vanish without a word."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking()
     _arrive(world, ben, _encrypt(world, ann, ben, b"\x91\x92\x7f\x00"))
     assert _alerts(ben) == [AlertCode.UNKNOWN_CONTENT]
     assert len(history(ben, ann)) == 2
@@ -64,7 +54,7 @@ def test_a_content_that_this_version_cannot_show_is_told() -> None:
 
 def test_a_text_cannot_come_from_the_future() -> None:
     """A contact's clock, or a contact, that says next year does not put a text there."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking()
     _arrive(
         world, ben, _encrypt(world, ann, ben, _text(world, "n", 1, sent_at_ms=world.now_ms + 365 * DAY_MS))
     )
@@ -75,7 +65,7 @@ def test_a_text_cannot_come_from_the_future() -> None:
 
 def test_a_blocked_persons_set_up_costs_no_pair_and_makes_no_session() -> None:
     """Whoever is blocked cannot use up what others need, nor take a session's place."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking()
     sessions = [row.id for row in ben.store.sessions.all()]
     world.give(ben, inputs.Block(ann.uid))
     pairs = ben.store.prekeys.count_one_time()

@@ -7,35 +7,19 @@ import itertools
 import pytest
 
 from tests.sim.person import Person
-from tests.sim.quiet import DAY_MS, Quiet, history, states
+from tests.sim.quiet import DAY_MS, history, states, talking, texts
 from tests.sim.world import SMALL
 from zap2.engine import inputs, repair
 from zap2.engine.effects import AlertCode
 from zap2.engine.work import Work
 
 
-def talking() -> tuple[Quiet, Person, Person]:
-    """Two people whose session has turned in both directions."""
-    world = Quiet()
-    world.befriend()
-    for _ in range(3):
-        world.say(world.ann, world.ben, "from ann")
-        world.settle(3)
-        world.say(world.ben, world.ann, "from ben")
-        world.settle(3)
-    return world, world.ann, world.ben
-
-
 def session_ids(person: Person) -> list[bytes]:
     return [row.id for row in person.store.sessions.all() if not row.is_receive_only]
 
 
-def texts(person: Person, other: Person) -> list[str]:
-    return [row.text for row in history(person, other) if not row.is_mine]
-
-
 def test_a_repair_that_the_person_asks_for_gives_both_a_new_session() -> None:
-    world, ann, ben = talking()
+    world, ann, ben = talking(turns=3)
     before = session_ids(ann)
     world.give(ann, inputs.Repair(ben.uid))
     world.settle()
@@ -52,7 +36,7 @@ def test_a_repair_that_the_person_asks_for_gives_both_a_new_session() -> None:
 @pytest.mark.parametrize("turns", [1, 12])
 def test_a_vault_put_back_to_an_older_copy_talks_again_in_both_directions(turns: int) -> None:
     """After a few messages and after more chains than old header keys are kept: the next ones are readable."""
-    world, ann, ben = talking()
+    world, ann, ben = talking(turns=3)
     snapshot = world.snapshot(ann)
     for turn in range(turns):
         world.say(ann, ben, f"lost to ann's vault {turn}")
@@ -81,7 +65,7 @@ def test_a_vault_put_back_to_an_older_copy_talks_again_in_both_directions(turns:
 
 
 def test_both_sides_repairing_at_once_settle_on_one_session() -> None:
-    world, ann, ben = talking()
+    world, ann, ben = talking(turns=3)
     world.give(ann, inputs.Repair(ben.uid))
     world.give(ben, inputs.Repair(ann.uid))
     world.settle()
@@ -95,7 +79,7 @@ def test_both_sides_repairing_at_once_settle_on_one_session() -> None:
 
 def test_what_was_never_confirmed_is_sent_again_after_a_repair() -> None:
     """The relay loses an envelope that it had answered for: the repair brings the message after all."""
-    world, ann, ben = talking()
+    world, ann, ben = talking(turns=3)
     world.go_offline(ben)
     world.say(ann, ben, "lost by the relay")
     world.settle(3)
@@ -109,7 +93,7 @@ def test_what_was_never_confirmed_is_sent_again_after_a_repair() -> None:
 
 
 def test_a_gap_that_persists_is_asked_for_once_and_filled_in_place() -> None:
-    world, ann, ben = talking()
+    world, ann, ben = talking(turns=3)
     world.go_offline(ben)
     world.say(ann, ben, "first")
     world.settle(2)
@@ -127,7 +111,7 @@ def test_a_gap_that_persists_is_asked_for_once_and_filled_in_place() -> None:
 
 def test_a_message_that_comes_late_shows_the_epoch_of_its_own_chain() -> None:
     """It comes on a chain that ended since, before the post-quantum epoch of the current one was folded in."""
-    world, ann, ben = talking()
+    world, ann, ben = talking(turns=3)
     late, epoch = b"", 0
     for turn in range(40):
         world.settle(5)
@@ -153,7 +137,7 @@ def test_a_message_that_comes_late_shows_the_epoch_of_its_own_chain() -> None:
 
 
 def test_a_gap_that_cannot_be_filled_does_not_repair_for_ever() -> None:
-    world, ann, ben = talking()
+    world, ann, ben = talking(turns=3)
     world.go_offline(ben)
     world.say(ann, ben, "gone")
     world.settle(2)
@@ -171,7 +155,7 @@ def test_a_gap_that_cannot_be_filled_does_not_repair_for_ever() -> None:
 
 def test_a_gap_that_was_asked_for_in_vain_is_not_asked_for_again_when_another_one_heals() -> None:
     """Guards against a repair for every text that comes late, for as long as one stays missing."""
-    world, ann, ben = talking()
+    world, ann, ben = talking(turns=3)
     world.go_offline(ben)
     world.say(ann, ben, "gone")
     world.settle(2)
@@ -201,7 +185,7 @@ def test_a_gap_that_was_asked_for_in_vain_is_not_asked_for_again_when_another_on
 
 
 def test_bytes_that_nothing_opens_never_begin_a_repair() -> None:
-    world, ann, ben = talking()
+    world, ann, ben = talking(turns=3)
     for _ in range(50):
         for first in (1, 2):
             payload = bytes([first]) + world.rng.randbytes(4095)
@@ -213,7 +197,7 @@ def test_bytes_that_nothing_opens_never_begin_a_repair() -> None:
 
 def test_a_message_that_was_changed_on_its_way_is_no_clone() -> None:
     """The relay repeats a message with one bit of the body changed: dropped, and nobody is accused."""
-    world, ann, ben = talking()
+    world, ann, ben = talking(turns=3)
     world.go_offline(ben)
     world.say(ann, ben, "original")
     world.settle(2)
@@ -227,7 +211,7 @@ def test_a_message_that_was_changed_on_its_way_is_no_clone() -> None:
 
 def test_a_copied_state_that_sends_is_noticed() -> None:
     """Guards: the clone alarm. Two copies of a vault send from one place: the reader is told, the session made anew."""
-    world, ann, ben = talking()
+    world, ann, ben = talking(turns=3)
     snapshot = world.snapshot(ann)
     world.say(ann, ben, "from the true vault")
     world.settle()
@@ -244,7 +228,7 @@ def test_a_copied_state_that_sends_is_noticed() -> None:
 
 def test_repairs_are_limited_to_one_an_hour_and_five_a_day() -> None:
 
-    world, ann, ben = talking()
+    world, ann, ben = talking(turns=3)
     begun = []
     for _ in range(24 * 6):
         world.now_ms += 600_000

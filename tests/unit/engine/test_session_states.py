@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.sim.person import Person
-from tests.sim.quiet import DAY_MS, Quiet, history
+from tests.sim.quiet import DAY_MS, Quiet, talking, texts
 from tests.sim.world import SMALL
 from zap2.crypto import is_sealed_setup
 from zap2.engine import inputs
@@ -12,22 +12,6 @@ from zap2.engine.engine import Engine
 from zap2.engine.policy import Policy
 
 HOUR_MS = 3_600_000
-
-
-def _talking() -> tuple[Quiet, Person, Person]:
-    world = Quiet()
-    world.befriend()
-    for _ in range(2):
-        world.say(world.ann, world.ben, "from ann")
-        world.settle(3)
-        world.say(world.ben, world.ann, "from ben")
-        world.settle(3)
-    world.settle()
-    return world, world.ann, world.ben
-
-
-def _texts(person: Person, other: Person) -> list[str]:
-    return [row.text for row in history(person, other) if not row.is_mine]
 
 
 def _state(person: Person, other: Person) -> str:
@@ -50,7 +34,7 @@ def _doubt(world: Quiet, person: Person) -> None:
 
 def test_a_session_goes_through_the_whole_table_of_states() -> None:
     """Guards one repair an hour, five a day, what comes after, and that neither limit holds the person back."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking(turns=2)
     assert _state(ann, ben) == "fine"
     began_ms, seen = world.now_ms, []
     for number in range(5):
@@ -91,7 +75,7 @@ def test_a_session_goes_through_the_whole_table_of_states() -> None:
 
 def test_a_suspect_session_is_repaired_when_the_hour_is_over() -> None:
     """Guards that what the limit held back is done later without anybody's doing."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking(turns=2)
     _doubt(world, ann)
     _answer(world)
     first = _sending_id(ann)
@@ -124,19 +108,19 @@ def _lose(world: Quiet, count: int) -> None:
 def test_what_is_older_than_seven_days_is_not_sent_again() -> None:
     """Guards the age of the send log, from both sides of its end."""
     for age_ms, expected in ((7 * DAY_MS - HOUR_MS, 1), (7 * DAY_MS + HOUR_MS, 0)):
-        world, ann, ben = _talking()
+        world, ann, ben = talking(turns=2)
         _lose(world, 1)
         world.now_ms += age_ms
         world.go_online(ben)
         world.give(ann, inputs.Repair(ben.uid))
         world.settle(5)
-        assert _texts(ben, ann).count("lost 0") == expected
+        assert texts(ben, ann).count("lost 0") == expected
 
 
 def test_no_more_than_a_bounded_number_is_sent_again() -> None:
     """Guards the size of the send log: the newest within it, however much was never confirmed."""
     assert Policy().resend_at_most == 300
-    world, ann, ben = _talking()
+    world, ann, ben = talking(turns=2)
     _lose(world, 6)
     policy = Policy(**{**_as_dict(SMALL), "resend_at_most": 4})
     ann.engine = Engine(ann.store, world.rng.randbytes, policy)
@@ -144,7 +128,7 @@ def test_no_more_than_a_bounded_number_is_sent_again() -> None:
     world.go_online(ben)
     world.give(ann, inputs.Repair(ben.uid))
     world.settle(5)
-    assert len([text for text in _texts(ben, ann) if text.startswith("lost")]) == 4
+    assert len([text for text in texts(ben, ann) if text.startswith("lost")]) == 4
 
 
 def _as_dict(policy: Policy) -> dict[str, int]:
@@ -153,7 +137,7 @@ def _as_dict(policy: Policy) -> dict[str, int]:
 
 def test_a_contact_makes_us_send_everything_again_only_so_often() -> None:
     """Guards the bound on the other side's set-ups: each may cost hundreds of messages, three an hour may."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking(turns=2)
     before = _sending_id(ben)
     counted = []
     for _ in range(6):
@@ -188,14 +172,14 @@ def test_a_copied_state_that_never_got_an_answer_is_noticed_too() -> None:
     for payload in payloads:
         assert AlertCode.CLONE not in [alert.code for alert in ben.alerts]
         world.give(ben, inputs.EnvelopesArrived((inputs.ArrivedEnvelope(1, payload),)))
-    assert _texts(ben, ann) == ["from the true vault"]
+    assert texts(ben, ann) == ["from the true vault"]
     assert AlertCode.CLONE in [alert.code for alert in ben.alerts]
     assert _state(ben, ann) == "repairing"
 
 
 def test_a_message_on_an_earlier_repaired_session_does_not_end_the_next_repair() -> None:
     """Guards that a repair ends with the session that it set up: a message under way on the one before is none."""
-    world, ann, ben = _talking()
+    world, ann, ben = talking(turns=2)
     world.give(ann, inputs.Repair(ben.uid))
     _answer(world)
     first = _sending_id(ann)
@@ -207,7 +191,7 @@ def test_a_message_on_an_earlier_repaired_session_does_not_end_the_next_repair()
     world.give(
         ann, inputs.EnvelopesArrived(tuple(inputs.ArrivedEnvelope(m.token, m.payload) for m in mailbox))
     )
-    assert _texts(ann, ben)[-1] == "on its way"
+    assert texts(ann, ben)[-1] == "on its way"
     assert _state(ann, ben) == "repairing"
     _answer(world)
     assert _state(ann, ben) == "repaired"

@@ -5,16 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 
 from tests.sim.person import Person
-from tests.sim.quiet import DAY_MS, Quiet, history
+from tests.sim.quiet import DAY_MS, Quiet, history, texts
 from tests.sim.world import SMALL
 from zap2.engine import inputs
 from zap2.engine.effects import SendEnvelope
 from zap2.ids import conversation_with
 from zap2.vault import settings
-
-
-def _texts(person: Person, other: Person) -> list[str]:
-    return [row.text for row in history(person, other) if not row.is_mine]
 
 
 def _sets(person: Person) -> list[int]:
@@ -48,7 +44,7 @@ def test_a_backup_that_missed_one_rotation_publishes_a_set_that_is_taken() -> No
     stranger = others[-1]
     world.says(stranger, ann, "do you know me?")
     world.settle()
-    assert _texts(ann, stranger) == [f"{stranger.name} to {ann.name}: do you know me?"]
+    assert texts(ann, stranger) == [f"{stranger.name} to {ann.name}: do you know me?"]
 
 
 def test_pairs_whose_numbers_are_taken_are_not_handed_out_for_ours() -> None:
@@ -72,7 +68,7 @@ def test_pairs_whose_numbers_are_taken_are_not_handed_out_for_ours() -> None:
     for stranger in others[-3:]:
         world.says(stranger, ann, "do you know me?")
         world.settle()
-        assert _texts(ann, stranger), stranger.name
+        assert texts(ann, stranger), stranger.name
 
 
 def _make_pairs(world: Quiet, person: Person) -> None:
@@ -133,7 +129,7 @@ def test_what_was_under_way_when_somebody_was_blocked_does_not_go_out_later() ->
     world.go_online(ann)
     assert not any(isinstance(request, SendEnvelope) for request in ann.requests)
     world.settle()
-    assert _texts(ben, ann) == ["hello"]
+    assert texts(ben, ann) == ["hello"]
     assert [row.state for row in history(ann, ben) if row.is_mine] == ["delivered", "failed"]
 
 

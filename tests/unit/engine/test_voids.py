@@ -6,16 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.sim.person import Person
-from tests.sim.quiet import DAY_MS, Quiet, history, states
+from tests.sim.quiet import DAY_MS, history, states, talking, texts
 from zap2.engine import inputs
 from zap2.ids import ConversationId, Uid, conversation_with
 from zap2.vault.container import memory_database
 from zap2.vault.store import Store
 from zap2.vault.voids import MAX_RANGES
-
-
-def texts(person: Person, other: Person) -> list[str]:
-    return [row.text for row in history(person, other) if not row.is_mine]
 
 
 def missing(reader: Person, author: Person) -> int:
@@ -24,18 +20,8 @@ def missing(reader: Person, author: Person) -> int:
     return sum(count(row.conversation, row.author, row.sequence) for row in history(reader, author))
 
 
-def talking() -> Quiet:
-    world = Quiet()
-    world.befriend()
-    for author, reader in ((world.ann, world.ben), (world.ben, world.ann)) * 2:
-        world.say(author, reader, f"from {author.name}")
-        world.settle(4)
-    return world
-
-
 def test_a_text_that_failed_leaves_no_gap_and_takes_its_place_if_it_goes_out_after_all() -> None:
-    world = talking()
-    ann, ben = world.ann, world.ben
+    world, ann, ben = talking(turns=2)
     world.go_offline(ann)
     world.say(ann, ben, "too old")
     world.now_ms += 31 * DAY_MS
@@ -57,8 +43,7 @@ def test_a_text_that_failed_leaves_no_gap_and_takes_its_place_if_it_goes_out_aft
 
 
 def test_a_text_that_is_tried_again_at_once_is_waited_for() -> None:
-    world = talking()
-    ann, ben = world.ann, world.ben
+    world, ann, ben = talking(turns=2)
     world.go_offline(ann)
     world.say(ann, ben, "too old")
     world.now_ms += 31 * DAY_MS
@@ -70,8 +55,7 @@ def test_a_text_that_is_tried_again_at_once_is_waited_for() -> None:
 
 
 def test_the_reader_is_told_until_a_receipt_shows_that_they_know() -> None:
-    world = talking()
-    ann, ben = world.ann, world.ben
+    world, ann, ben = talking(turns=2)
     here = conversation_with(ben.uid)
     world.go_offline(ann)
     world.say(ann, ben, "too old")
@@ -91,8 +75,7 @@ def test_the_reader_is_told_until_a_receipt_shows_that_they_know() -> None:
 
 def test_after_a_restore_new_texts_stand_at_the_end_of_the_readers_history_without_a_gap() -> None:
     """The younger copy used the next numbers: with them a new text would show in the middle, or for another one."""
-    world = talking()
-    ann, ben = world.ann, world.ben
+    world, ann, ben = talking(turns=2)
     snapshot = world.snapshot(ann)
     for number in range(4):
         world.say(ann, ben, f"by the younger copy {number}")
@@ -115,8 +98,7 @@ def test_after_a_restore_new_texts_stand_at_the_end_of_the_readers_history_witho
 
 
 def test_a_relay_that_claims_older_copies_moves_numbers_once_between_two_texts() -> None:
-    world = talking()
-    ann, ben = world.ann, world.ben
+    world, ann, ben = talking(turns=2)
     for step in range(1, 20):
         world.give(ann, inputs.LinkOpened(6, 1, 6, 10_000 + step))
     assert len(ann.store.voids.of_author(conversation_with(ben.uid), ann.uid, 100)) == 1

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 from tests.sim.person import Person
-from tests.sim.quiet import DAY_MS, Quiet, history
+from tests.sim.quiet import DAY_MS, Quiet, texts
 from tests.sim.world import SMALL
 from zap2.engine import inputs
 from zap2.engine.effects import PublishKeys
 from zap2.vault import settings
-
-
-def texts(person: Person, other: Person) -> list[str]:
-    return [row.text for row in history(person, other) if not row.is_mine]
 
 
 def published(person: Person) -> list[PublishKeys]:
