@@ -69,7 +69,9 @@ def _pass_time(work: Work, _: inputs.TimePassed) -> None:
     work.memory.upkeep_due_at_ms = min(
         work.memory.upkeep_due_at_ms, work.now_ms + work.policy.upkeep_every_ms
     )
-    work.store.outbox.put_off_at_most(work.now_ms + work.policy.longest_put_off_ms)
+    longest_ms = work.now_ms + work.policy.longest_put_off_ms
+    work.memory.put_off_at_most(longest_ms)
+    work.store.outbox.put_off_at_most(longest_ms)
     receipts.send_due(work)
     repair.ask_for_gaps(work)
     sealing.flush(work)

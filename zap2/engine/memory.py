@@ -62,6 +62,18 @@ class Memory:
         self.fetching.clear()
         self.looking_up.clear()
 
+    def put_off_at_most(self, at_ms: int) -> None:
+        """Let nothing wait for longer than until a time: a clock that was ahead may have been put right."""
+        self.fetch_again_at_ms = {
+            peer: min(again_ms, at_ms) for peer, again_ms in self.fetch_again_at_ms.items()
+        }
+        self.publish_again_at_ms = min(self.publish_again_at_ms, at_ms)
+        self.set_token_again_at_ms = min(self.set_token_again_at_ms, at_ms)
+        if self.receipts_due_at_ms is not None:
+            self.receipts_due_at_ms = min(self.receipts_due_at_ms, at_ms)
+        if self.gaps_due_at_ms is not None:
+            self.gaps_due_at_ms = min(self.gaps_due_at_ms, at_ms)
+
     def next_deadline_ms(self) -> int:
         """Give the earliest time at which something here comes due."""
         times = [self.upkeep_due_at_ms]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from tests.sim.quiet import DAY_MS, history, last_is_sealed, states, talking, token_of
+from tests.sim.quiet import history, last_is_sealed, states, talking, token_of
 from zap2.engine import delivery, inputs
 from zap2.engine.effects import SendEnvelope
 from zap2.engine.inputs import Failure
@@ -101,19 +101,3 @@ def test_what_went_by_name_once_goes_by_name_again_and_says_so() -> None:
     assert (again.envelope, again.delivery_token) == (named.envelope, None)
     world.settle()
     assert last_is_sealed(ann, ben) is False
-
-
-def test_a_message_put_off_while_the_clock_was_ahead_goes_out_within_the_hour() -> None:
-    world, ann, ben = talking()
-    world.say(ann, ben, "soon")
-    (request,) = [request for request in ann.requests if isinstance(request, SendEnvelope)]
-    ann.requests.clear()
-    busy = Failure("mailbox-full", is_final=False, retry_after_ms=5_000)
-    ann.engine.handle(
-        inputs.SendAnswered(request.envelope, busy, request.delivery_token), world.now_ms + 365 * DAY_MS
-    )
-    world.settle(1)
-    assert states(ann, ben)[-1] == "queued"
-    world.now_ms += 3_600_000
-    world.settle(5)
-    assert states(ann, ben)[-1] == "delivered"
