@@ -2,7 +2,7 @@
 PYTHON := $(if $(wildcard .venv/bin/python),.venv/bin/python,python3)
 BIN := $(dir $(PYTHON))
 
-.PHONY: help check test sim fuzz envelopes snapshots bench bench-relay relay-kills relay-idle relay-soak relay-hostile screenshots check-caddy check-cluster check-image check-compose serve-two clean
+.PHONY: help check test sim fuzz envelopes snapshots bench bench-relay relay-kills relay-idle relay-soak relay-hostile screenshots check-caddy check-cluster check-image check-compose check-ci serve-two clean
 
 help:         ## list these targets
 	@grep -E '^[a-z-]+: .*##' Makefile | sed -E 's/: +## /\t/' | expand -t 14
@@ -62,6 +62,9 @@ check-image:  ## build the relay's image, run it and check it (needs docker or p
 
 check-compose: ## bring both compose files up, talk through them and take parts away (needs docker compose and the images)
 	PYTHON=$(PYTHON) deploy/check-compose
+
+check-ci:     ## run the steps of CI's jobs JOBS as its file has them, in a fresh clone each (without JOBS: list them)
+	$(PYTHON) -m tests.workflow $(JOBS)
 
 serve-two:    ## a relay and two people side by side in tmux
 	PYTHON=$(PYTHON) bench/serve-two
