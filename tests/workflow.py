@@ -1,8 +1,8 @@
 """The steps of .github/workflows/ci.yml as they are written, each job in a clone and an environment of its own.
 
 `python -m tests.workflow package image` runs those jobs of what is committed; without names it lists the jobs. A clone
-stands for checkout, a virtual environment of this Python for setup-python; other actions are left out, and so is what asks
-for root, which is said.
+stands for checkout, a virtual environment of this Python for setup-python; other actions are left out, and so is what
+asks for root, which is said.
 """
 
 from __future__ import annotations
