@@ -40,7 +40,67 @@ def test_a_number_moves_to_a_new_profile_with_its_pin_only(machine: Machine, rel
     assert (needed.code, "--pin-file" in needed.err) == (3, True)
     wrong = machine.run(*again, "--pin-file", _pin_file(machine, "0815"))
     assert (wrong.code, "not the account's registration PIN" in wrong.err) == (3, True)
-    machine.does(*again, "--pin-file", _pin_file(machine, "4711"))
+    taken = machine.does(*again, "--pin-file", _pin_file(machine, "4711"))
+    assert "Its registration PIN holds for this account now" in taken.out
+    (shown,) = machine.does("profile", "show", "--profile", "new", "--json").records
+    assert (shown["pin"], shown["number_lost"]) == (True, False)
+
+
+def test_who_lost_a_number_reads_it_and_what_to_do(machine: Machine, relay: RelayServer) -> None:
+    """Any command that connects brings it home; from then on the vault knows. A PIN is refused, and mail goes on."""
+    machine.sign_up("one", relay)
+    machine.sign_up("two", relay)
+    machine.does("contacts", "add", NUMBERS["two"], "--profile", "one")
+    machine.does("profile", "pin", "--profile", "one", "--pin-file", _pin_file(machine, "4711"))
+    machine.does(
+        *("signup", "--profile", "new", "--relay", relay.address, "--phone", NUMBERS["one"], "--name", "New"),
+        *("--pin-file", _pin_file(machine, "4711")),
+    )
+    refused = machine.run("profile", "pin", "--profile", "one", "--pin-file", _pin_file(machine, "0815"))
+    assert refused.code == 3
+    assert "Another account has taken over this account's number." in refused.err
+    assert "sign up anew, under another --profile name" in refused.err
+    assert machine.run("profile", "listed", "yes", "--profile", "one").code == 3
+    (shown,) = machine.does("profile", "show", "--profile", "one", "--json").records
+    assert (shown["number_lost"], shown["pin"], shown["listed"]) == (True, False, False)
+    words = machine.does("profile", "show", "--profile", "one")
+    assert "(belongs to another account now)" in words.out
+    assert "Your conversations and contacts go on" in words.err
+    # The number means the new account now, also to whoever had it; the old contact is still there.
+    machine.does("send", "--profile", "one", "--to", NUMBERS["one"], "are you the new one?")
+    (request,) = machine.does("receive", "--profile", "new", "--json", "--timeout", "20").records
+    assert request["text"] == "are you the new one?"
+    assert request["from"] != NUMBERS["one"]
+    machine.does("send", "--profile", "one", "--to", NUMBERS["two"], "still me")
+    (still,) = machine.does("receive", "--profile", "two", "--json", "--timeout", "20").records
+    assert still["text"] == "still me"
+
+
+def test_a_pin_takes_the_place_of_an_invite(machine: Machine) -> None:
+    """By invite and closed: what is missing is said before anything is asked, and the PIN of a member will do."""
+    with machine.relay("--verify", "none") as relay:
+        machine.sign_up("one", relay)
+        machine.does("profile", "pin", "--profile", "one", "--pin-file", _pin_file(machine, "4711"))
+        port = relay.address.rpartition(":")[2]
+    for registration in ("invite", "closed"):
+        with machine.relay("--verify", "none", "--registration", registration, "--port", port) as relay:
+
+            def again(name: str, number: str, relay: RelayServer = relay) -> tuple[str, ...]:
+                return (
+                    *("signup", "--profile", name, "--relay", relay.address),
+                    *("--phone", NUMBERS[number], "--name", name),
+                )
+
+            bare = machine.run(*again(registration, "one"))
+            assert (bare.code, "--pin-file" in bare.err) == (3, True)
+            assert not (machine.folder / "config" / "profiles" / registration).exists()
+            with_pin = ("--pin-file", _pin_file(machine, "4711"))
+            stranger = machine.run(*again(registration, "two"), *with_pin)
+            assert stranger.code == 3
+            wanted = {"invite": "by invite only", "closed": "takes no new accounts"}[registration]
+            assert wanted in stranger.err
+            taken = machine.does(*again(f"{registration}2", "one"), *with_pin)
+            assert "Its registration PIN holds for this account now" in taken.out
 
 
 def test_a_pin_that_was_removed_is_none(machine: Machine, relay: RelayServer) -> None:

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import dataclass, field
 
 from tests.tui.stage import RELAY, StageClient
-from zap2.client.api import Client, RelayView, Signup, VerificationView
+from zap2.client.api import Client, Notice, RelayView, Signup, VerificationView
 from zap2.errors import InvalidPhoneNumber, Refused, WrongPassphrase, Zap2Error
 
 PASSPHRASE = "four random words here"
@@ -25,6 +25,7 @@ class StageSignup:
     invite: str = "abcd-efgh-ijkl-mnop"
     pin: str = ""
     """The registration PIN of the account that has the number; empty where nobody has it."""
+    notice: Notice | None = None
     refusals: dict[str, Zap2Error] = field(default_factory=dict)
     calls: list[tuple[object, ...]] = field(default_factory=list)
     answers: asyncio.Event = field(default_factory=asyncio.Event)
@@ -48,7 +49,8 @@ class StageSignup:
     async def request_code(self, number: str, *, invite: str | None = None) -> VerificationView:
         """Take a number."""
         self._enter("request_code", number, *([] if invite is None else [invite]))
-        self._check_invite(invite)
+        if invite is not None:
+            self._check_invite(invite)
         if not number.startswith("+"):
             raise InvalidPhoneNumber("This number has no country code.")
         return VerificationView(number, self.asks_code, "log", 600.0, 30.0)
@@ -69,7 +71,8 @@ class StageSignup:
     ) -> Client:
         """Make the profile."""
         self._enter("create", name, passphrase, *[given for given in (invite, pin) if given is not None])
-        self._check_invite(invite)
+        if not self.pin:
+            self._check_invite(invite)
         if self.pin and pin is None:
             raise Refused("pin-needed", "Another account has this number; its registration PIN is needed.")
         if self.pin and pin != self.pin:
@@ -81,6 +84,8 @@ class StageSignup:
     def _check_invite(self, invite: str | None) -> None:
         if self.registration == "invite" and invite != self.invite:
             raise Refused("invite-needed", "This invite is unknown, was used, or has expired.")
+        if self.registration == "closed":
+            raise Refused("registration-closed", "This relay takes no new accounts.")
 
     async def close(self) -> None:
         """Give up."""

@@ -13,6 +13,7 @@ from zap2.cli.places import config_dir, profile_folder, profile_names
 from zap2.cli.records import to_json
 from zap2.cli.running import run_async
 from zap2.cli.session import add_connect_option, open_profile, open_profile_offline, wait_until_online
+from zap2.client.words import AFTER_THE_NUMBER, number_lost_words
 from zap2.errors import UsageError
 from zap2.ids import format_uid
 from zap2.phone import format_number
@@ -99,17 +100,22 @@ async def _show(arguments: argparse.Namespace) -> int:
             "folder": str(folder.path),
             "pin": membership.has_pin,
             "listed": membership.is_listed,
+            "number_lost": not me.has_number,
             "finished": not folder.is_unfinished,
         }
         if arguments.json:
             say(to_json(record))
         else:
-            record["number"] = format_number(me.number)
+            lost = "" if me.has_number else " (belongs to another account now)"
+            record["number"] = format_number(me.number) + lost
+            del record["number_lost"]
             record["pin"] = "set" if membership.has_pin else "none"
             record["listed"] = "yes" if membership.is_listed else "no"
             record["finished"] = f"no: {_FINISH}" if folder.is_unfinished else "yes"
             for label, value in record.items():
                 say(f"{label:<8} {value}")
+        if not me.has_number:
+            warn(f"{number_lost_words(me)} {AFTER_THE_NUMBER}")
     return 0
 
 

@@ -18,7 +18,7 @@ from zap2.cli.running import run_async
 from zap2.cli.session import add_connect_option, settle, wait_until_online
 from zap2.client.admission import check_invite
 from zap2.client.agent import Agent
-from zap2.client.api import VerificationView
+from zap2.client.api import RelayView, VerificationView
 from zap2.client.signup import ProfileSignup
 from zap2.engine.account import check_name
 from zap2.errors import CodeNeeded, Refused, Unreachable, UsageError, VaultError, Zap2Error
@@ -26,12 +26,18 @@ from zap2.phone import format_number, parse_number
 from zap2.vault.profile import ProfileFolder
 
 _WRONG_CODE: Final = "wrong-code"
+_INVITE_NEEDED: Final = "invite-needed"
+_CLOSED: Final = "registration-closed"
 _PROOF_EXPIRED: Final = "ticket-invalid"
 _ROOM_B: Final = 1024 * 1024
 """Less than this is too little for a vault that has just been made."""
 
+_TAKES_OVER: Final = (
+    "A number that has an account here moves with its registration PIN instead: --pin-file FILE."
+)
 _OPTIONS: Final = {
-    "invite-needed": "Ask the relay's host for an invite, and give it with --invite CODE.",
+    _INVITE_NEEDED: f"Ask the relay's host for an invite, and give it with --invite CODE. {_TAKES_OVER}",
+    _CLOSED: f"Ask the relay's host, or use another relay. {_TAKES_OVER}",
     "pin-needed": "If the number is yours, write the PIN that you set for it into a file: --pin-file FILE.",
     "resend-too-soon": "The code that was sent is good: give it with --code CODE.",
 }
@@ -84,16 +90,17 @@ async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number:
             warn(
                 f"the relay's key is taken on trust; ask its host whether its fingerprint is {relay.fingerprint}"
             )
+        is_for_owners = _takes_over(relay, invite, pin)
         # A code is good once: what was refused after it, for an invite or a PIN, needs no other one.
         is_proved = signup.take_up(number)
         if not is_proved:
-            await _prove(signup, number, arguments.code, invite)
+            await _prove(signup, number, arguments.code, invite, is_for_owners=is_for_owners)
         try:
             agent = await signup.create(arguments.name, secret, invite=invite, pin=pin)
         except Refused as error:
             if not is_proved or error.code != _PROOF_EXPIRED:
                 raise
-            await _prove(signup, number, arguments.code, invite)
+            await _prove(signup, number, arguments.code, invite, is_for_owners=is_for_owners)
             agent = await signup.create(arguments.name, secret, invite=invite, pin=pin)
     except Refused as error:
         raise Refused(
@@ -107,12 +114,27 @@ async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number:
         except Zap2Error as error:
             raise why_unpublished(error, folder.path) from None
         say(f"Signed up: {agent.me.name}, {format_number(agent.me.number)}, at {agent.me.relay}")
+        if signup.notice is not None:
+            say(signup.notice.text)
     finally:
         await agent.close()
     return 0
 
 
-async def _prove(signup: ProfileSignup, number: str, code: str | None, invite: str | None) -> None:
+def _takes_over(relay: RelayView, invite: str | None, pin: str | None) -> bool:
+    """Say whether this works only for a number that has an account with a PIN. Raises Refused: it cannot work."""
+    if relay.registration == "open" or (relay.registration == "invite" and invite is not None):
+        return False
+    if pin is not None:
+        return True
+    if relay.registration == "invite":
+        raise Refused(_INVITE_NEEDED, "This relay takes new accounts by invite only.")
+    raise Refused(_CLOSED, "This relay takes no new accounts.")
+
+
+async def _prove(
+    signup: ProfileSignup, number: str, code: str | None, invite: str | None, *, is_for_owners: bool
+) -> None:
     """Prove the number with a code that is there, or have one sent and ask for it. Raises CodeNeeded, Refused."""
     if code is not None:
         signup.expect_code(number)
@@ -120,11 +142,16 @@ async def _prove(signup: ProfileSignup, number: str, code: str | None, invite: s
         return
     started = await signup.request_code(number, invite=invite)
     if started.is_needed:
-        await _ask_for_code(signup, started)
+        await _ask_for_code(
+            signup, started, "if it has an account with a PIN here, " if is_for_owners else ""
+        )
 
 
-async def _ask_for_code(signup: ProfileSignup, started: VerificationView) -> None:
+async def _ask_for_code(signup: ProfileSignup, started: VerificationView, condition: str) -> None:
     """Ask for the code until it is right.
+
+    Args:
+        condition: on which there is one; empty where there is.
 
     Raises:
         CodeNeeded: standard input ended before there was a code, or is not text.
@@ -132,9 +159,11 @@ async def _ask_for_code(signup: ProfileSignup, started: VerificationView) -> Non
     """
     number, minutes = format_number(started.number), round(started.expires_in_s / 60)
     if started.method == "log":
-        warn(f"the code for {number} is in the relay's log; ask its host (it is good for {minutes} minutes)")
+        warn(
+            f"{condition}the code for {number} is in the relay's log; ask its host (it is good for {minutes} minutes)"
+        )
     else:
-        warn(f"a code was sent to {number} (it is good for {minutes} minutes)")
+        warn(f"{condition}a code was sent to {number} (it is good for {minutes} minutes)")
     refusal: Refused | None = None
     _prompt()
     async for code in stdin.lines():

@@ -198,6 +198,9 @@ class Signup(Protocol):
     async def request_code(self, number: str, *, invite: str | None = None) -> VerificationView:
         """Check a number and have a code sent to it; `invite` where the relay's registration is `invite`.
 
+        Without one there, and where it is `closed`, a code comes only to a number that has an account with a
+        registration PIN, and nobody is told whether it has.
+
         Raises InvalidPhoneNumber (nothing was sent), Refused (`invite-needed`, …), Unreachable.
         """
         ...
@@ -219,6 +222,11 @@ class Signup(Protocol):
         is unregistered: `create` again, or unlocking later, finishes it. `pin-needed`, `wrong-pin`: another account
         has the number, and `pin` must be its registration PIN. `invite-needed`: the invite is not good any more.
         """
+        ...
+
+    @property
+    def notice(self) -> Notice | None:
+        """What the person should know after `create` of how the account came to its number; None for nothing."""
         ...
 
     async def close(self) -> None:

@@ -14,9 +14,10 @@ from typing import Final
 from zap2.address import RelayAddress
 from zap2.client.account import RelayAccount
 from zap2.client.agent import Agent
-from zap2.client.api import RelayView, VerificationView
+from zap2.client.api import Notice, RelayView, VerificationView
 from zap2.client.opening import Fill, OpenVault, create_vault, open_vault
-from zap2.client.relay.registration import RegistrationClient
+from zap2.client.relay.registration import Outcome, RegistrationClient
+from zap2.client.words import takeover_notice
 from zap2.crypto import IdentityKeys
 from zap2.engine import account
 from zap2.errors import (
@@ -38,6 +39,7 @@ _WHY_UNFINISHED: Final = {
     "ticket-invalid": "The proof of the number has expired.",
     "invite-needed": "The invite has expired, or was used by somebody else.",
     "pin-needed": "Another account has the number, and its registration PIN is needed.",
+    "registration-closed": "The relay takes no new accounts.",
 }
 
 
@@ -46,6 +48,7 @@ class _Progress:
     """What the steps so far gave."""
 
     address: RelayAddress | None = None
+    registration: str = ""
     number: str | None = field(default=None, repr=False)
     ticket: bytes | None = field(default=None, repr=False)
 
@@ -65,6 +68,12 @@ class ProfileSignup:
         self._earlier = _Progress()
         self._made_with: str | None = None
         self._registration: RegistrationClient | None = None
+        self._notice: Notice | None = None
+
+    @property
+    def notice(self) -> Notice | None:
+        """What the person should know of how the account came to its number."""
+        return self._notice
 
     async def connect(self, address: str) -> RelayView:
         """Reach a relay and check its key."""
@@ -79,13 +88,14 @@ class ProfileSignup:
                 "Check the address for typing errors, and ask the relay's host for it.",
             ) from None
         self._registration = registration
-        self._progress = _Progress(address=RelayAddress.parse(relay.address))
+        self._progress = _Progress(RelayAddress.parse(relay.address), relay.registration)
         return relay
 
     async def request_code(self, number: str, *, invite: str | None = None) -> VerificationView:
         """Check a number and have a code sent to it."""
         e164 = parse_number(number)
-        started = await self._connected().start_verification(e164, invite=invite)
+        takes_over = invite is None and self._progress.registration != "open"
+        started = await self._connected().start_verification(e164, invite=invite, takes_over=takes_over)
         self._progress.number = started.view.number
         self._progress.ticket = started.ticket
         return started.view
@@ -108,7 +118,7 @@ class ProfileSignup:
 
         def read() -> _Progress:
             relay = RelayAccount(vault.store)
-            return _Progress(relay.address, account.number(vault.store), relay.ticket)
+            return _Progress(relay.address, "", account.number(vault.store), relay.ticket)
 
         try:
             if await vault.is_registered():
@@ -152,7 +162,9 @@ class ProfileSignup:
 
         vault = await self._make_vault(passphrase, remember)
         try:
-            await register(vault, self._connected(), pin)
+            outcome = await register(vault, self._connected(), pin)
+            if outcome is not None and outcome.took_over:
+                self._notice = takeover_notice(has_pin=outcome.has_pin)
             await self.close()
             return await vault.start_agent(self._rng)
         except BaseException:
@@ -203,8 +215,12 @@ class ProfileSignup:
         return vault
 
 
-async def register(vault: OpenVault, registration: RegistrationClient, pin: str | None = None) -> None:
+async def register(
+    vault: OpenVault, registration: RegistrationClient, pin: str | None = None
+) -> Outcome | None:
     """Register the account of a vault with the ticket and the invite that it keeps, and note that it is done.
+
+    Gives how that went; None where it was done already.
 
     Args:
         vault: with an account in it.
@@ -222,16 +238,18 @@ async def register(vault: OpenVault, registration: RegistrationClient, pin: str 
 
     keys, ticket, invite = await vault.thread.run(read)
     if ticket is None:
-        return
-    await registration.register(keys, ticket, invite=invite, pin=pin)
+        return None
+    outcome = await registration.register(keys, ticket, invite=invite, pin=pin)
 
     def note() -> None:
         # First: a crash in between leaves a ticket, which the next opening gives once more.
         vault.note_registered()
         with vault.store.transaction():
             relay.ticket = relay.invite = None
+            relay.has_pin = outcome.has_pin
 
     await vault.thread.run(note)
+    return outcome
 
 
 async def finish_registration(vault: OpenVault, rng: RandomBytes = os.urandom) -> None:

@@ -80,6 +80,18 @@ def number_notice(me: MeView) -> Notice:
     return Notice(NoticeLevel.SECURITY, "number-lost", words)
 
 
+def takeover_notice(*, has_pin: bool) -> Notice:
+    """Tell who signed up with a number that was another account's what became of that, and of the PIN."""
+    pin = (
+        "Its registration PIN holds for this account now; F7 or `zap2 profile pin` changes it."
+        if has_pin
+        else "This account has no registration PIN: F7 or `zap2 profile pin` sets one, with which you can move the "
+        "number again."
+    )
+    words = f"Your number was another account's until now; that one has lost it, and is told so. {pin}"
+    return Notice(NoticeLevel.SECURITY, "number-taken-over", words)
+
+
 def failure_words(code: str | None) -> str | None:
     """Say why a message failed; None for a message that did not."""
     return None if code is None else _FAILURES.get(code, "It could not be sent.")

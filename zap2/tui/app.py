@@ -14,7 +14,7 @@ from textual.filter import ANSIToTruecolor, LineFilter, NoColor
 from textual.message import Message
 from textual.widgets import Input, TextArea
 
-from zap2.client.api import Client, Entrance
+from zap2.client.api import Client, Entrance, Notice
 from zap2.errors import Zap2Error
 from zap2.tui import themes
 from zap2.tui.clock import Clock
@@ -77,6 +77,7 @@ class Zap2App(App[None]):
         know_alt_enter()
         super().__init__()
         self.client: Client | None = opened
+        self._first_notice: Notice | None = None
         self._entrance = entrance
         self._default_relay = default_relay
         self._hosting = hosting
@@ -111,7 +112,7 @@ class Zap2App(App[None]):
 
     @on(Entered)
     def _entered(self, message: Entered) -> None:
-        self.client = message.client
+        self.client, self._first_notice = message.client, message.notice
         self._enter(message.client)
 
     @on(Unfinished)
@@ -143,6 +144,8 @@ class Zap2App(App[None]):
                 await self.switch_screen(chat)
             else:
                 await self.push_screen(chat)
+            if self._first_notice is not None:
+                chat.post_message(Happened(self._first_notice))
 
     async def _recall_theme(self, client: Client) -> None:
         """Use the theme that was chosen last time, unless this terminal can show no colours."""

@@ -49,6 +49,18 @@ class Started:
     ticket: bytes | None = field(repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How an account came to be.
+
+    `took_over`: another account lost the number to it; False also when the answer that said so was lost. `has_pin`: the
+    registration PIN that was given for that holds for it.
+    """
+
+    took_over: bool
+    has_pin: bool
+
+
 class RegistrationClient:
     """A connection without an account; use it as a context manager, or `close` it.
 
@@ -106,12 +118,16 @@ class RegistrationClient:
             verification=_method(connection.greeting.verification),
         )
 
-    async def start_verification(self, number: str, *, invite: str | None = None) -> Started:
+    async def start_verification(
+        self, number: str, *, invite: str | None = None, takes_over: bool = False
+    ) -> Started:
         """Have a code sent to a number; go on with `check_code`, unless the ticket is there already.
 
         Args:
             number: as the person wrote it.
             invite: the host's invite, where the relay asks for one; it is not used up yet.
+            takes_over: in place of an invite, that the number has an account here whose PIN will be given; a code is
+                sent only where that is so.
 
         Raises:
             Refused: `invalid-number`, `number-registered`, `registration-closed`, `invite-needed`, `code-not-sent`,
@@ -120,7 +136,7 @@ class RegistrationClient:
         """
         connection = await self._connected()
         started = await connection.request(
-            lambda rid: StartVerification(rid, number, invite), VerificationStarted
+            lambda rid: StartVerification(rid, number, invite, takes_over), VerificationStarted
         )
         if not _E164.fullmatch(started.number):
             raise ProtocolViolation("The relay answered with something that is not a phone number.")
@@ -146,7 +162,7 @@ class RegistrationClient:
 
     async def register(
         self, keys: RegistrationKeys, ticket: bytes, *, invite: str | None = None, pin: str | None = None
-    ) -> None:
+    ) -> Outcome:
         """Bind the ticket's number to an identity. The same again does no harm, should an answer have been lost.
 
         Args:
@@ -171,6 +187,7 @@ class RegistrationClient:
         )
         if registered.uid != keys.uid:
             raise ProtocolViolation("The relay registered another account than the one that was asked for.")
+        return Outcome(registered.took_over, registered.has_pin)
 
     async def close(self) -> None:
         """End the connection."""

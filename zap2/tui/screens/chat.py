@@ -27,6 +27,7 @@ from zap2.client.api import (
     ConversationView,
     Event,
     LinkChanged,
+    MeChanged,
     MessageAdded,
     MessageChanged,
     Notice,
@@ -126,6 +127,7 @@ class ChatScreen(Screen[None]):
         self.add_class(_LISTING)
         self.list.border_title = Content("Zap2")
         self.query_one(StatusLine).show_link(self.client.link)
+        self.query_one(StatusLine).show_number(has_number=self.client.me.has_number)
         self.watch(self.app, "app_focus", lambda: self.pane.mark_read(), init=False)
         self.list.focus()
 
@@ -178,6 +180,9 @@ class ChatScreen(Screen[None]):
                     self._show_session(contact)
             case LinkChanged(link=link):
                 self.query_one(StatusLine).show_link(link)
+            case MeChanged(me=me):
+                self.query_one(StatusLine).show_number(has_number=me.has_number)
+                self._show_list()
             case Notice():
                 self._notice(event)
 

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from textual import on
 from textual.app import ComposeResult
-from textual.containers import Horizontal, VerticalScroll
+from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.message import Message
 from textual.widgets import Button, Input, Static
 
 from zap2.client.admission import check_pin
-from zap2.client.api import Client, MembershipView
+from zap2.client.api import Client, MeChanged, MembershipView, MeView
+from zap2.client.words import AFTER_THE_NUMBER, number_lost_words
 from zap2.errors import UsageError
 from zap2.phone import format_number
 from zap2.tui.screens.dialog import Confirm, Dialog
-from zap2.tui.work import Failed, ask
+from zap2.tui.work import Failed, Happened, ask
 
 _PIN_MEANS = (
     "A registration PIN lets you take your number to a new profile or device, and keeps everybody else from it. "
@@ -54,12 +55,14 @@ class SettingsScreen(Dialog[None]):
         with VerticalScroll(classes="dialog", can_focus=False):
             yield Static("You, at your relay", classes="dialog-title")
             yield Static(f"{me.name} · {format_number(me.number)}", classes="dialog-text", markup=False)
-            yield Static("", id="pin-state", markup=False)
-            yield Static(_PIN_MEANS, classes="dialog-text", markup=False)
-            yield Static("New PIN", classes="field-label")
-            yield Input(password=True, placeholder="4 to 64 characters", id="pin", compact=True)
-            yield Static("The same once more", classes="field-label")
-            yield Input(password=True, id="pin-again", compact=True)
+            yield Static("", id="number-lost", classes="dialog-text", markup=False)
+            with Vertical(id="pin-part"):
+                yield Static("", id="pin-state", markup=False)
+                yield Static(_PIN_MEANS, classes="dialog-text", markup=False)
+                yield Static("New PIN", classes="field-label")
+                yield Input(password=True, placeholder="4 to 64 characters", id="pin", compact=True)
+                yield Static("The same once more", classes="field-label")
+                yield Input(password=True, id="pin-again", compact=True)
             yield Static("", id="settings-said", classes="field-error", markup=False)
             yield Static("", id="listed-state", classes="dialog-note", markup=False)
             with Horizontal(classes="dialog-buttons"):
@@ -71,10 +74,24 @@ class SettingsScreen(Dialog[None]):
     def on_mount(self) -> None:
         """Ask what the relay keeps."""
         self.say("#settings-said", "")
-        self.query_one("#remove-pin").display = False
+        self._show_number(self._client.me)
         self._load(self.Loaded(MembershipView(has_pin=False, is_listed=True)))
         ask(self, self._client.membership(), self.Loaded)
-        self.query_one("#pin").focus()
+        self.query_one("#pin" if self._client.me.has_number else "#close").focus()
+
+    def _show_number(self, me: MeView) -> None:
+        """Offer nothing that concerns a number which is another account's; say what that means instead."""
+        self.say("#number-lost", "" if me.has_number else f"! {number_lost_words(me)}\n\n{AFTER_THE_NUMBER}")
+        for part in ("#pin-part", "#set-pin", "#listed", "#listed-state"):
+            self.query_one(part).display = me.has_number
+        if not me.has_number:
+            self.query_one("#remove-pin").display = False
+
+    @on(Happened)
+    def _happened(self, message: Happened) -> None:
+        if isinstance(message.event, MeChanged):
+            self._show_number(message.event.me)
+            ask(self, self._client.membership(), self.Loaded)
 
     @on(Loaded)
     def _load(self, message: Loaded) -> None:
@@ -83,7 +100,7 @@ class SettingsScreen(Dialog[None]):
         self.query_one("#pin-state", Static).update(
             "Registration PIN: set" if membership.has_pin else "Registration PIN: none"
         )
-        self.query_one("#remove-pin").display = membership.has_pin
+        self.query_one("#remove-pin").display = membership.has_pin and self._client.me.has_number
         self.query_one("#listed-state", Static).update(
             "Others at your relay find you by your number."
             if membership.is_listed

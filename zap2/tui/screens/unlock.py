@@ -12,7 +12,7 @@ from textual.message import Message
 from textual.screen import Screen
 from textual.widgets import Button, Input, Static
 
-from zap2.client.api import Client, Entrance
+from zap2.client.api import Client, Entrance, Notice
 from zap2.errors import SignupUnfinished
 from zap2.tui.keys import bind
 from zap2.tui.words import error_words
@@ -22,9 +22,10 @@ from zap2.tui.work import Failed, ask
 class Entered(Message):
     """A profile is open: by its passphrase, or because it was just made."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, notice: Notice | None = None) -> None:
         super().__init__()
         self.client = client
+        self.notice = notice
 
 
 class Unfinished(Message):

@@ -18,15 +18,16 @@ from textual.widgets import Button, Input, Static
 from zap2.client.admission import check_invite, check_pin
 from zap2.client.api import Entrance, RelayView, VerificationView
 from zap2.errors import UsageError
-from zap2.phone import format_number
 from zap2.tui.clock import Clock
 from zap2.tui.keys import bind
 from zap2.tui.passphrase import Strength, strength, strength_words
 from zap2.tui.screens.stepping import SteppedScreen
 from zap2.tui.screens.unlock import Entered
 from zap2.tui.screens.wizard_steps import (
+    CLOSED,
     CODE_DIGITS,
     FIRST_FIELD,
+    NO_INVITE,
     STEPS,
     TITLES,
     Step,
@@ -94,9 +95,8 @@ class WizardScreen(SteppedScreen):
         self._asked_number: str | None = None
         self._verification: VerificationView | None = None
         self._right_code: str | None = None
-        self._resend_at_s = 0.0
-        self._expires_at_s = 0.0
-        self._is_pin_needed = False
+        self._resend_at_s = self._expires_at_s = 0.0
+        self._is_pin_needed = self._is_without_invite = self._is_for_owners = False
         self._weak_passphrase: str | None = None
 
     def compose(self) -> ComposeResult:
@@ -200,26 +200,27 @@ class WizardScreen(SteppedScreen):
 
     @on(Connected)
     def _connected(self, message: Connected) -> None:
-        if message.relay.registration == "closed":
-            self._refuse("! This relay takes no new accounts. Ask its host, or use another relay.")
-            return
         self._connected_to, self._relay = message.address, message.relay
         self._asked_number = self._verification = self._right_code = None
         self._is_pin_needed = False
         card = self.query_one("#relay-card", Static)
         card.update(relay_words(message.relay))
         card.set_class(not (message.relay.is_pinned and message.relay.is_encrypted), "-warn")
-        self._go_on()
+        if message.relay.registration == "closed":
+            self._refuse(f"! {CLOSED} Enter once more goes on.")
+        else:
+            self._go_on()
 
     def _leave_invite(self) -> None:
-        if not self._value("invite"):
-            self._say("invite", "! Write the invite that the relay's host gave you.")
-        elif self._takes("invite", check_invite):
+        if not self._value("invite") and not self._is_without_invite:
+            self._is_without_invite = True
+            self._say("invite", NO_INVITE)
+        elif not self._value("invite") or self._takes("invite", check_invite):
             self._go_on()
 
     @property
     def _invite(self) -> str | None:
-        return self._value("invite") if "invite" in self._route else None
+        return self._value("invite") or None if "invite" in self._route else None
 
     def _leave_phone(self) -> None:
         number = self._value("phone")
@@ -233,7 +234,9 @@ class WizardScreen(SteppedScreen):
             self._request_code(number)
 
     def _is_code_alive(self) -> bool:
-        return "code" not in self._route or self._clock.monotonic_s() < self._expires_at_s
+        is_doubtful = self._is_for_owners and self._invite is not None and self._right_code is None
+        is_alive = self._clock.monotonic_s() < self._expires_at_s and not is_doubtful
+        return "code" not in self._route or is_alive
 
     def _request_code(self, number: str) -> None:
         self._start("Asking the relay…")
@@ -250,12 +253,12 @@ class WizardScreen(SteppedScreen):
             self.query_one("#code-field", Input).value = ""
             self._is_pin_needed = False
         self._asked_number, self._verification, self._right_code = message.asked, verification, None
+        self._is_for_owners = bool(self._relay and self._relay.registration != "open" and not self._invite)
         now_s = self._clock.monotonic_s()
         self._resend_at_s = now_s + verification.resend_after_s
         self._expires_at_s = now_s + verification.expires_in_s
-        self.query_one("#code-words", Static).update(
-            code_words(format_number(verification.number), verification.method)
-        )
+        words = code_words(verification, is_for_owners=self._is_for_owners)
+        self.query_one("#code-words", Static).update(words)
         self._go("code" if verification.is_needed else "name")
 
     def _expect_code(self, wait_s: float) -> None:
@@ -289,11 +292,7 @@ class WizardScreen(SteppedScreen):
             self._say("code", f"! The code has {CODE_DIGITS} digits.")
         else:
             self._start("Checking…")
-
-            def right(_: None) -> Message:
-                return self.CodeRight(code)
-
-            ask(self, self._signup.check_code(code), right)
+            ask(self, self._signup.check_code(code), lambda _: self.CodeRight(code))
 
     @on(CodeRight)
     def _code_right(self, message: CodeRight) -> None:
@@ -338,7 +337,7 @@ class WizardScreen(SteppedScreen):
         pin = self._value("pin") if self._is_pin_needed else None
         self._start("Making your keys and signing up…")
         request = self._signup.create(self._value("name"), passphrase, invite=self._invite, pin=pin)
-        ask(self, request, Entered)
+        ask(self, request, lambda client: Entered(client, self._signup.notice))
 
     # Words
 
