@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
+from websockets.exceptions import ConnectionClosedError
+from websockets.frames import Close
+
 from tests.tui.running import app_for, chat, running, screen_text, until, write
 from tests.tui.seeds import furnished
 from tests.tui.stage import MINUTE_MS, NOW_MS, StageClient, StoppedClock
@@ -16,12 +19,14 @@ from zap2.client.api import (
     NoticeLevel,
     Trust,
 )
+from zap2.client.relay.failures import of_closing
 from zap2.errors import InvalidMessage, Unreachable
 from zap2.tui.screens.help import HelpScreen
 from zap2.tui.widgets.bars import NoticeBar, RequestBar
 from zap2.tui.widgets.composer import Composer
 from zap2.tui.widgets.conversation_list import ConversationList
 from zap2.tui.widgets.transcript import Transcript
+from zap2.wire.fields import CloseCode
 
 
 async def test_empty_profile_says_how_to_begin() -> None:
@@ -184,8 +189,26 @@ async def test_request_bar_blocks_by_keys() -> None:
     async with running(app) as pilot:
         app.screen.query_one("#request-accept").focus()
         await pilot.press("right", "enter")
+        await until(pilot, lambda: "Block Max?" in screen_text(app))
+        await pilot.press("escape")
+        await until(pilot, lambda: "Block Max?" not in screen_text(app))
+        assert client.called("block") == []
+        assert app.screen.query_one(RequestBar).display
+        await pilot.press("enter")
+        await until(pilot, lambda: "They are not told" in screen_text(app))
+        await pilot.press("right", "enter")
         await until(pilot, lambda: "■ blocked" in screen_text(app))
     assert len(client.called("block")) == 1
+
+
+async def test_what_blocked_people_wrote_does_not_count_as_unread() -> None:
+    """Guards the count that calls one back: what one does not want to read never raises it."""
+    client = StageClient()
+    client.write(client.add_person("Ada"), "hello")
+    client.write(client.add_person("Max", state=ContactState.BLOCKED), "look here")
+    app = app_for(client)
+    async with running(app, (50, 20)) as pilot:
+        await until(pilot, lambda: "Zap2 · 1 unread" in screen_text(app))
 
 
 async def test_answering_a_request_accepts_it() -> None:
@@ -245,6 +268,20 @@ async def test_link_counts_down_in_words() -> None:
         assert client.called("reconnect") == [()]
         client.set_link(LinkView(LinkState.NOT_TRUSTED))
         await until(pilot, lambda: "! the relay's key is not the one you trust" in screen_text(app))
+
+
+async def test_the_reason_for_being_offline_is_whole_at_80_columns() -> None:
+    """Guards the words after `zap2 admin drain`, the longest that a relay leaves people with."""
+    client = StageClient()
+    client.add_person("Ada")
+    app = app_for(client)
+    async with running(app, (80, 24)) as pilot:
+        reason = of_closing(ConnectionClosedError(Close(CloseCode.TRY_LATER, ""), None))
+        client.set_link(LinkView(LinkState.OFFLINE, str(reason), 75.0))
+        await until(
+            pilot, lambda: "○ next try in 75 s · The relay takes no more connections" in screen_text(app)
+        )
+        assert "connections at the moment" in screen_text(app)
 
 
 async def test_panes_are_reached_by_f6_and_escape_returns_to_writing() -> None:

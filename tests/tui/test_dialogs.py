@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from textual.widgets import Input, Static
 
 from tests.tui.running import app_for, chat, running, screen_text, until, write
@@ -121,6 +122,21 @@ async def test_contact_is_renamed_and_blocked_after_a_question() -> None:
         await pilot.click("#yes")
         await until(pilot, lambda: client.views[ada].contact_state is ContactState.BLOCKED)
         await until(pilot, lambda: "Unblock" in screen_text(app))
+
+
+@pytest.mark.parametrize(
+    ("state", "label"), [(ContactState.REQUEST, "First wrote"), (ContactState.BLOCKED, "Known since")]
+)
+async def test_a_stranger_was_not_added_by_anybody(state: ContactState, label: str) -> None:
+    """Guards the words of F2: a stranger wrote first, and who is blocked is merely known."""
+    client = StageClient()
+    client.add_person("Max", state=state)
+    app = app_for(client)
+    async with running(app, (100, 35)) as pilot:
+        await pilot.press("f2")
+        await until(pilot, lambda: isinstance(app.screen, ContactScreen))
+        await until(pilot, lambda: label in screen_text(app))
+        assert "Added" not in screen_text(app)
 
 
 async def test_address_is_shown_with_a_code_to_scan() -> None:

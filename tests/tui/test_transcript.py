@@ -178,7 +178,7 @@ async def test_failed_message_can_be_sent_again_by_key() -> None:
 
 
 async def test_details_say_whether_the_relay_knows_who_sent_it() -> None:
-    """Guards the line about sealed sending: for what left, and only for that."""
+    """Guards the line about sealed sending: for what left, and what nobody can know of what came."""
     client, ada = long_client(1)
     shown = {True: "the relay was not told", False: "known to the relay", None: ""}
     app = app_for(client)
@@ -191,6 +191,10 @@ async def test_details_say_whether_the_relay_knows_who_sent_it() -> None:
             assert [one for one in shown.values() if one and one in text] == ([words] if words else [])
             await pilot.press("escape", "escape")
             await until(pilot, lambda: not isinstance(app.screen, MessageDetails))
+        client.write(ada, "theirs", at_ms=NOW_MS)
+        await pilot.press("f6", "f6", "end", "enter")
+        await until(pilot, lambda: isinstance(app.screen, MessageDetails))
+        assert "proved by the encryption" in screen_text(app)
 
 
 async def test_details_say_what_a_state_means() -> None:

@@ -179,7 +179,10 @@ def do_without_keys(work: Work, answer: KeysNotFetched) -> None:
 
 def _check_not_blocked(contact: ContactRow) -> None:
     if contact.state == "blocked":
-        raise InvalidMessage("You blocked this person.", "Accept them again before you write to them.")
+        raise InvalidMessage(
+            "You blocked this person.",
+            "Unblock them before you write: F2 in the chat, or `zap2 contacts accept WHO`.",
+        )
 
 
 def _check_not_moved(contact: ContactRow) -> None:

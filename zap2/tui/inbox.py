@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from zap2.client.api import ConversationView, MessageView
+from zap2.client.api import ContactState, ConversationView, MessageView
 from zap2.ids import ConversationId
 
 
@@ -31,8 +31,9 @@ class Inbox:
         return sorted(self._views.values(), key=lambda view: (-view.last_at_ms, view.title.lower(), view.id))
 
     def unread(self) -> int:
-        """Count unread messages of people whom one accepted."""
-        return sum(view.unread for view in self._views.values())
+        """Count unread messages, but none of people whom one blocked."""
+        views = self._views.values()
+        return sum(view.unread for view in views if view.contact_state is not ContactState.BLOCKED)
 
     def beside(self, conversation: ConversationId | None, step: int) -> ConversationId | None:
         """Give the conversation `step` rows further down the list, or the nearest end."""

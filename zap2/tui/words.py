@@ -69,10 +69,6 @@ def trust_words(trust: Trust, state: ContactState, *, is_self: bool = False) -> 
     return f"{TRUST_GLYPHS[trust]} {_TRUST_WORDS[trust]}"
 
 
-NUMBER_ALARM: Final = "! your number is another account's (F7)"
-"""For the status line, once a number was taken over."""
-
-
 def session_alarm(session: SessionState) -> str:
     """Say in a few words what is the matter with a session; empty when nothing is."""
     return _SESSION_ALARMS.get(session, "")
@@ -94,8 +90,8 @@ def missing_words(count: int, author: str) -> str:
     return f"⋯ {plural(count, 'message', 'messages')} from {author} {'has' if count == 1 else 'have'} not arrived yet"
 
 
-def link_words(link: LinkView, remaining_s: float | None) -> str:
-    """Say how the link is; `remaining_s` counts down to the next try."""
+def link_words(link: LinkView, remaining_s: float | None, *, is_short: bool = False) -> str:
+    """Say how the link is; `remaining_s` counts down to the next try, and little room has no word for `offline`."""
     match link.state:
         case LinkState.ONLINE:
             words = "● online"
@@ -108,7 +104,8 @@ def link_words(link: LinkView, remaining_s: float | None) -> str:
         case LinkState.OFFLINE:
             words = "○ offline"
             if remaining_s is not None:
-                words += f", next try in {countdown(remaining_s)}" if remaining_s > 0 else ", trying now"
+                words = "○" if is_short else f"{words},"
+                words += f" next try in {countdown(remaining_s)}" if remaining_s > 0 else " trying now"
     return f"{words} · {link.detail.rstrip('.')}" if link.detail else words
 
 

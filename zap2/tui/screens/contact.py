@@ -21,6 +21,12 @@ _TRUST_MEANS = {
     Trust.VERIFIED: "You made sure that these keys are theirs. You are told at once if they ever change.",
 }
 
+_SINCE = {
+    ContactState.ACCEPTED: "Added",
+    ContactState.REQUEST: "First wrote",
+    ContactState.BLOCKED: "Known since",
+}
+
 _NO_ONE_TIME_PREKEY = (
     "less protected than usual, because their relay had no one-time prekey left; later ones are not"
 )
@@ -36,6 +42,16 @@ def repair_question(title: str) -> Confirm:
         "For when messages do not get through: both sides agree on new keys for this conversation, and what never "
         "arrived is sent again. Nothing is lost, and the safety number stays the same.",
         yes="Set up anew",
+    )
+
+
+def block_question(title: str) -> Confirm:
+    """Ask before somebody is blocked."""
+    return Confirm(
+        f"Block {title}?",
+        "What they send from now on is dropped. They are not told, and your conversation stays here. "
+        "You can unblock them later: F2 in the conversation.",
+        yes="Block",
     )
 
 
@@ -104,7 +120,7 @@ class ContactScreen(Dialog[str]):
                 "Phone number",
                 format_number(contact.number) if contact.number else "not confirmed by the relay",
             ),
-            ("Added", moment_words(self._clock.local(contact.added_at_ms))),
+            (_SINCE[contact.state], moment_words(self._clock.local(contact.added_at_ms))),
             ("Session", SESSION_MEANINGS[contact.session]),
         ]
         if contact.has_one_time_prekey is False:
@@ -159,13 +175,7 @@ class ContactScreen(Dialog[str]):
             if yes:
                 ask(self, self._client.block(self._contact.uid), self.Loaded)
 
-        question = Confirm(
-            f"Block {self._contact.title}?",
-            "What they send from now on is dropped. They are not told, and your conversation stays here. "
-            "You can unblock them later.",
-            yes="Block",
-        )
-        self.app.push_screen(question, decided)
+        self.app.push_screen(block_question(self._contact.title), decided)
 
     @on(Button.Pressed, "#repair")
     def _repair(self) -> None:

@@ -20,6 +20,7 @@ from zap2.ids import ConversationId, MessageId
 from zap2.phone import format_number
 from zap2.tui.clock import Clock
 from zap2.tui.inbox import first_unread
+from zap2.tui.screens.contact import block_question
 from zap2.tui.screens.message_details import MessageDetails
 from zap2.tui.widgets.bars import RequestBar
 from zap2.tui.widgets.composer import Composer
@@ -115,9 +116,7 @@ class ConversationPane(Container):
     def show_welcome(self, *, is_first: bool) -> None:
         """Say what one can do while nothing is open; `is_first` when there is no conversation at all."""
         me = self._client.me
-        words = _WELCOME
-        if is_first and me.has_number:
-            words = _WELCOME_FIRST.format(name=me.name, number=format_number(me.number))
+        words = _WELCOME_FIRST.format(name=me.name, number=format_number(me.number)) if is_first else _WELCOME
         self.query_one("#welcome", Static).update(words)
 
     # Opening
@@ -285,9 +284,16 @@ class ConversationPane(Container):
             return
         if message.accepted:
             ask(self, self._client.accept(self._view.peer))
-        else:
-            ask(self, self._client.block(self._view.peer))
-        self._composer.focus()
+            self._composer.focus()
+            return
+        peer = self._view.peer
+
+        def decided(yes: bool | None) -> None:
+            if yes:
+                ask(self, self._client.block(peer))
+                self._composer.focus()
+
+        self.app.push_screen(block_question(self._view.title), decided)
 
     # Writing
 

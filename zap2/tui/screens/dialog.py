@@ -60,6 +60,10 @@ class Confirm(Dialog[bool]):
     """Asks before something that cannot be taken back quickly."""
 
     EXPLANATION = ("A question", "Left and Right or Tab choose, Enter answers, Esc changes nothing.")
+    BINDINGS: ClassVar[list[BindingType]] = [
+        bind("right", "app.focus_next", "Next answer", "question.next"),
+        bind("left", "app.focus_previous", "Answer before", "question.previous"),
+    ]
 
     def __init__(self, question: str, consequence: str, *, yes: str, no: str = "Cancel") -> None:
         super().__init__()

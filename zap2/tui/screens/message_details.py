@@ -13,6 +13,7 @@ from zap2.tui.screens.dialog import Dialog, facts_table
 from zap2.tui.words import STATE_MEANINGS, moment_words, state_label
 
 _SEALED = "sealed: the relay was not told whom it came from"
+_RECEIVED = "proved by the encryption; only their device knows whether the relay saw who sent it"
 _NAMED = "known to the relay, which cannot read the message"
 
 
@@ -45,6 +46,8 @@ class MessageDetails(Dialog[str]):
             facts.append(("Encrypted", _encryption_words(message.pq_epoch)))
         if message.is_sealed is not None:
             facts.append(("Sender", _SEALED if message.is_sealed else _NAMED))
+        elif not message.is_mine:
+            facts.append(("Sender", _RECEIVED))
         facts.append(("Id", format_message_id(message.id)))
         with VerticalScroll(classes="dialog", can_focus=False):
             yield Static("Message", classes="dialog-title")

@@ -131,7 +131,9 @@ class ConversationList(ScrollView, can_focus=True):
         return Strip([Segment(f" {text}".ljust(width), self._style("dim", False, False))]).crop(0, width)
 
     def _title_row(self, item: ConversationView) -> tuple[list[Part], list[Part]]:
-        title = "unread-title" if item.unread else "title"
+        # What came before somebody was blocked waits for nobody.
+        is_unread = item.unread and item.contact_state is not ContactState.BLOCKED
+        title = "unread-title" if is_unread else "title"
         left = [(title, item.title)]
         if not item.is_self and item.contact_state is ContactState.ACCEPTED:
             left = [("trust", f"{TRUST_GLYPHS[item.trust]} "), *left]
