@@ -69,6 +69,10 @@ def trust_words(trust: Trust, state: ContactState, *, is_self: bool = False) -> 
     return f"{TRUST_GLYPHS[trust]} {_TRUST_WORDS[trust]}"
 
 
+NUMBER_ALARM: Final = "! your number is another account's (F7)"
+"""For the status line, once a number was taken over."""
+
+
 def session_alarm(session: SessionState) -> str:
     """Say in a few words what is the matter with a session; empty when nothing is."""
     return _SESSION_ALARMS.get(session, "")

@@ -116,7 +116,9 @@ class ConversationPane(Container):
     def show_welcome(self, *, is_first: bool) -> None:
         """Say what one can do while nothing is open; `is_first` when there is no conversation at all."""
         me = self._client.me
-        words = _WELCOME_FIRST.format(name=me.name, number=format_number(me.number)) if is_first else _WELCOME
+        words = _WELCOME
+        if is_first and me.has_number:
+            words = _WELCOME_FIRST.format(name=me.name, number=format_number(me.number))
         self.query_one("#welcome", Static).update(words)
 
     # Opening

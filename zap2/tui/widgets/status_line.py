@@ -12,7 +12,7 @@ from textual.widget import Widget
 
 from zap2.client.api import LinkState, LinkView
 from zap2.tui.clock import Clock
-from zap2.tui.words import link_words
+from zap2.tui.words import NUMBER_ALARM, link_words
 from zap2.tui.wrap import cell_len, clip
 
 
@@ -32,6 +32,7 @@ class StatusLine(Widget):
         self._retry_at_s: float | None = None
         self._trust = ""
         self._session = ""
+        self._has_number = True
 
     def on_mount(self) -> None:
         """Count down once a second."""
@@ -58,6 +59,11 @@ class StatusLine(Widget):
         self._session = words
         self.refresh()
 
+    def show_number(self, *, has_number: bool) -> None:
+        """Show that one's number is another account's, for as long as it is."""
+        self._has_number = has_number
+        self.refresh()
+
     def render_line(self, y: int) -> Strip:
         """Paint the row: the link at the left, the rest at the right as far as it fits."""
         width = self.size.width
@@ -65,7 +71,8 @@ class StatusLine(Widget):
         if self._retry_at_s is not None:
             remaining_s = self._retry_at_s - self._clock.monotonic_s()
         link = link_words(self._link, remaining_s)
-        alarm = clip(self._session, width - 2)
+        lost = "" if self._has_number else NUMBER_ALARM
+        alarm = clip(" · ".join(part for part in (lost, self._session) if part), width - 2)
         room = width - 2 - (cell_len(alarm) + 3 if alarm else 0)
         if cell_len(link) > room:
             # The reason is what one wants to read; F3 has it in full where even this is too long.
