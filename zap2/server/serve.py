@@ -77,10 +77,12 @@ def invitation(options: RelayOptions, fingerprint: str, port: int) -> str:
     lines = [address, "", *_who_may_join(options)]
     if _YOUR_DOMAIN not in address:
         lines += [_qr(address), "A friend types:", f"  zap2 chat --relay {address}", ""]
-        if is_loopback(options.host) and not options.trust_forwarded:
+        if is_loopback(options.host):
             lines += [_THIS_COMPUTER_ONLY, ""]
     else:
-        if not options.has_tls:
+        if options.trust_forwarded:
+            lines += [f"People reach this relay (port {port}) through the TLS proxy in front of it."]
+        elif not options.has_tls:
             lines += [
                 f"Without TLS of its own, this relay (port {port}) needs a TLS proxy in front of it before people can",
                 "connect from outside; or start it with --tls-cert and --tls-key.",
@@ -102,6 +104,8 @@ def _who_may_join(options: RelayOptions) -> list[str]:
 
 def public_address(options: RelayOptions, fingerprint: str, port: int) -> str:
     """Give the address to hand out, with a place to fill in where only the host knows the name."""
+    if options.trust_forwarded:
+        return f"zap2://{fingerprint}@{_YOUR_DOMAIN}"
     if options.has_tls and options.listens_everywhere:
         return f"zap2://{fingerprint}@{_YOUR_DOMAIN}:{port}"
     if options.has_tls or is_loopback(options.host):

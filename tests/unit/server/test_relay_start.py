@@ -175,6 +175,8 @@ async def test_stopping_twice_and_before_starting_is_allowed() -> None:
         (RelayOptions(host="::1"), f"zap2+ws://{_FP}@[::1]:8765"),
         (RelayOptions(host="localhost"), f"zap2+ws://{_FP}@localhost:8765"),
         (RelayOptions(host=_EVERYWHERE), f"zap2://{_FP}@<your domain>"),
+        # Behind a proxy on the same machine, as the systemd unit has it.
+        (RelayOptions(trust_forwarded=True), f"zap2://{_FP}@<your domain>"),
         (RelayOptions(host="::"), f"zap2://{_FP}@<your domain>"),
         (RelayOptions(tls_cert=Path("c"), tls_key=Path("k")), f"zap2://{_FP}@127.0.0.1:8765"),
         (RelayOptions(host=_EVERYWHERE, tls_cert=Path("c")), f"zap2://{_FP}@<your domain>:8765"),
