@@ -102,6 +102,14 @@ class RelayServer:
         self._process.communicate(timeout=PATIENCE_S)
 
 
+def sign_up_line(profile: str, relay: RelayServer) -> tuple[str, ...]:
+    """Give the command that makes a profile with a number of `NUMBERS`; its name is the profile's, capitalised."""
+    return (
+        *("signup", "--profile", profile, "--relay", relay.address),
+        *("--phone", NUMBERS[profile], "--name", profile.capitalize()),
+    )
+
+
 class Machine:
     """A machine with Zap2 on it: one configuration folder, one passphrase file, any number of profiles."""
 
@@ -168,10 +176,7 @@ class Machine:
 
     def sign_up(self, profile: str, relay: RelayServer) -> None:
         """Make a profile with a number of `NUMBERS`; its name is the profile's, capitalised."""
-        self.does(
-            *("signup", "--profile", profile, "--relay", relay.address),
-            *("--phone", NUMBERS[profile], "--name", profile.capitalize()),
-        )
+        self.does(*sign_up_line(profile, relay))
 
     def receive_texts(self, profile: str, count: int) -> list[str]:
         """Receive until `count` messages have been printed, and give their texts."""

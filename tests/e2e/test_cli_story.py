@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.e2e.commands import NUMBERS, Machine, RelayServer, wait_until
+from tests.e2e.commands import NUMBERS, Machine, RelayServer, sign_up_line, wait_until
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
@@ -13,17 +13,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 def test_a_number_is_proved_with_the_code_in_the_relays_log(machine: Machine) -> None:
     """Without a code the command ends and says how to go on; a wrong one is refused; the right one signs up."""
     with machine.relay("--verify", "log") as relay:
-        signup = (
-            "signup",
-            "--profile",
-            "one",
-            "--relay",
-            relay.address,
-            "--phone",
-            NUMBERS["one"],
-            "--name",
-            "One",
-        )
+        signup = sign_up_line("one", relay)
         first = machine.run(*signup)
         assert first.code == 1  # not 2, which says that nothing was done: there is a code now
         assert "--code" in first.err

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from websockets.exceptions import WebSocketException
 
-from tests.e2e.commands import NUMBERS, Machine
+from tests.e2e.commands import NUMBERS, Machine, sign_up_line
 from tests.relay_client import NUMBERS as MOBILES
 from tests.relay_client import Person, connected, logged_in, new_person
 from tests.relay_host import RelayHost, relay_host
@@ -99,17 +99,7 @@ async def _sign_up(port: int, number: str, invite: str) -> str:
 def test_a_person_signs_up_with_an_invite_by_command_line(machine: Machine) -> None:
     with machine.relay("--verify", "none", "--registration", "invite") as relay:
         invite = machine.does("admin", "invite", "--data", str(machine.folder / "relay")).out.strip()
-        sign_up = (
-            "signup",
-            "--profile",
-            "one",
-            "--relay",
-            relay.address,
-            "--phone",
-            NUMBERS["one"],
-            "--name",
-            "One",
-        )
+        sign_up = sign_up_line("one", relay)
         refused = machine.run(*sign_up)
         assert refused.code == 3
         assert "invite" in refused.err

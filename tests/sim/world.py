@@ -182,9 +182,8 @@ class World:
         conversations = person.store.messages.conversations()
         if conversations:
             line = self.rng.choice(conversations)
-            page = person.store.messages.page(line.id, before=None, limit=1)
-            if page:
-                self._step(person, inputs.MarkRead(line.id, page[0].position))
+            page = person.store.messages.page(line.id, before=None, limit=1_000)
+            self._step(person, inputs.MarkTheseRead(line.id, tuple(row.id for row in page)))
 
     # --------------------------------------------------------------------------------------- transport
 

@@ -117,7 +117,6 @@ class Agent:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, *self._steps, return_exceptions=True)
-        await self._courier.close()
         await self._thread.run(self._engine.store.close)
         self._thread.close()
         self._subscriptions.close()

@@ -37,9 +37,12 @@ class Courier:
         self._transport = transport
         self._report = report
         self._tasks: set[asyncio.Task[None]] = set()
+        self._is_closed = False
 
     def carry_out(self, effects: Sequence[Effect]) -> None:
         """Start what effects ask of a transport, in their order; the others are not this object's business."""
+        if self._is_closed:
+            return
         tokens: list[int] = []
         for effect in effects:
             match effect:
@@ -61,7 +64,8 @@ class Courier:
             self._start(self._acknowledge(tokens))
 
     async def close(self) -> None:
-        """Give up what is under way; the outbox still holds it."""
+        """Give up what is under way, and start nothing more; the outbox still holds it."""
+        self._is_closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)

@@ -95,7 +95,6 @@ def _pass_time(work: Work, _: inputs.TimePassed) -> None:
 _HANDLERS: Final[dict[type, Callable[[Work, Any], None]]] = {
     inputs.SendText: outgoing.send_text,
     inputs.Retry: outgoing.retry,
-    inputs.MarkRead: people.mark_read,
     inputs.MarkTheseRead: people.mark_these_read,
     inputs.SaveDraft: people.save_draft,
     inputs.AddContact: people.add,

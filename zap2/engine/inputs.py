@@ -26,14 +26,6 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
-class MarkRead:
-    """Everything up to this position was on the screen."""
-
-    conversation: ConversationId
-    up_to_position: int
-
-
-@dataclass(frozen=True, slots=True)
 class MarkTheseRead:
     """Just these messages were shown."""
 
@@ -243,7 +235,6 @@ class TimePassed:
 Input = (
     SendText
     | Retry
-    | MarkRead
     | MarkTheseRead
     | SaveDraft
     | AddContact

@@ -8,7 +8,6 @@ from zap2.engine.inputs import (
     Accept,
     AddContact,
     Block,
-    MarkRead,
     MarkTheseRead,
     NumberLookedUp,
     NumberNotLookedUp,
@@ -74,14 +73,6 @@ def set_verified(work: Work, command: SetVerified) -> None:
     work.contact(command.uid)
     work.store.contacts.set_trust(command.uid, "verified" if command.is_verified else "first-use")
     work.contact_changed(command.uid)
-
-
-def mark_read(work: Work, command: MarkRead) -> None:
-    """Record that messages were on the screen, and owe their authors receipts."""
-    newly_read = work.store.messages.mark_read(command.conversation, command.up_to_position)
-    if newly_read:
-        receipts.owe(work, peer_of(command.conversation), ReceiptKind.READ, newly_read)
-        work.emit(ConversationUpdated(command.conversation))
 
 
 def mark_these_read(work: Work, command: MarkTheseRead) -> None:

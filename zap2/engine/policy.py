@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
+
+SEND_WINDOW: Final = 64
+"""Envelopes in flight."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -12,7 +16,7 @@ class Policy:
     Prekey numbers are those of docs/protocol.md, "Prekeys": pairs beyond `one_time_kept` are forgotten once they are
     older than `one_time_life_ms`, and made no faster than `one_time_stock` a day. Another end of the link that lies
     costs at most `signed_sets_a_day`, and one putting back of a backup in `restored_again_ms`. `send_window` bounds
-    envelopes in flight.
+    envelopes in flight; each may go to somebody else, so a transport holds as many ways open.
     """
 
     one_time_stock: int = 100
@@ -23,7 +27,7 @@ class Policy:
     signed_sets_a_day: int = 5
     restored_again_ms: int = 3_600_000
     receipt_delay_ms: int = 150
-    send_window: int = 64
+    send_window: int = SEND_WINDOW
     envelope_life_ms: int = 30 * 86_400_000
     seen_envelope_life_ms: int = 45 * 86_400_000
     retired_session_life_ms: int = 7 * 86_400_000

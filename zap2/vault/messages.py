@@ -55,18 +55,6 @@ class MessageStore:
         """Keep unsent text; empty removes it."""
         self._connection.execute("UPDATE conversation SET draft = ? WHERE id = ?", (text, conversation))
 
-    def mark_read(self, conversation: ConversationId, position: int) -> list[MessageId]:
-        """Mark everything up to `position` as read and give the messages that this changed, in order."""
-        newly_read = self._connection.execute(
-            "SELECT id FROM message WHERE conversation = ? AND position <= ? AND is_unread ORDER BY position",
-            (conversation, position),
-        ).fetchall()
-        self._connection.execute(
-            "UPDATE message SET is_unread = 0 WHERE conversation = ? AND position <= ? AND is_unread",
-            (conversation, position),
-        )
-        return [MessageId(row[0]) for row in newly_read]
-
     def add(self, message: MessageRow) -> MessageRow | None:
         """Store a message at its place and give it with its position; None when it is there already.
 

@@ -26,7 +26,7 @@ def test_a_message_goes_through_every_state_to_read() -> None:
     world.go_online(ben)
     world.settle()
     assert states(ann, ben) == ["delivered"]
-    world.give(ben, inputs.MarkRead(conversation_with(ann.uid), history(ben, ann)[-1].position))
+    world.give(ben, inputs.MarkTheseRead(conversation_with(ann.uid), (history(ben, ann)[-1].id,)))
     world.settle()
     assert states(ann, ben) == ["read"]
 
@@ -101,7 +101,7 @@ def test_a_strangers_message_is_a_request_without_any_sign_to_them() -> None:
     assert contact is not None
     assert contact.state == "request"
     assert contact.number == ann.number, "the claimed number was checked with the directory"
-    world.give(ben, inputs.MarkRead(conversation_with(ann.uid), history(ben, ann)[-1].position))
+    world.give(ben, inputs.MarkTheseRead(conversation_with(ann.uid), (history(ben, ann)[-1].id,)))
     world.settle()
     assert states(ann, ben) == ["sent"], "no receipt before the request is accepted"
     world.give(ben, inputs.Accept(ann.uid))

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from zap2.client.relay.connection import RelayConnection
+from zap2.engine.policy import SEND_WINDOW
 from zap2.errors import ProtocolViolation, Refused, TransportError, Unreachable, Zap2Error
 from zap2.ids import Uid
 from zap2.wire.frames import SendSealed, Sent
@@ -36,8 +37,8 @@ RENEW_AFTER_S: Final = 600.0
 TEND_EVERY_S: Final = 5.0
 SEND_WITHIN_S: Final = 8.0
 
-MAX_RECEIVERS: Final = 64
-"""How many receivers have a connection at once; the engine has no more envelopes under way."""
+MAX_RECEIVERS: Final = SEND_WINDOW
+"""How many receivers have a connection at once: as many as the engine has envelopes under way."""
 
 _FIRST_PAUSE_S: Final = 5.0
 _LONGEST_PAUSE_S: Final = 300.0
