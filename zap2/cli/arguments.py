@@ -68,7 +68,7 @@ def parse(arguments: Sequence[str]) -> tuple[CommandModule, argparse.Namespace]:
         allow_abbrev=False,
     )
     module.add_arguments(parser)
-    _add_global_options(parser, are_shown=command.uses_profile)
+    _add_global_options(parser, uses_profile=command.uses_profile)
     parsed = parser.parse_intermixed_args([*first.rest, *map(_mark, literal)], namespace=first)
     for name, value in vars(parsed).items():
         setattr(parsed, name, _unmark(value))
@@ -167,29 +167,28 @@ def _first_parser() -> Parser:
     return parser
 
 
-def _add_global_options(parser: argparse.ArgumentParser, *, are_shown: bool = True) -> None:
+def _add_global_options(parser: argparse.ArgumentParser, *, uses_profile: bool = True) -> None:
     # Without defaults of their own: what stands before the command must survive the parser of the command.
-    def words(text: str) -> str:
-        return text if are_shown else argparse.SUPPRESS
-
-    group = parser.add_argument_group("global options")
+    group = parser.add_argument_group(
+        "global options", None if uses_profile else "Of no use here: they are about people's profiles."
+    )
     group.add_argument(
         "--config-dir",
         metavar="DIR",
         type=folder,
         default=argparse.SUPPRESS,
-        help=words("where profiles are kept (also ZAP2_CONFIG_DIR)"),
+        help="where profiles are kept (also ZAP2_CONFIG_DIR)",
     )
     group.add_argument(
         "--passphrase-file",
         metavar="FILE",
         default=argparse.SUPPRESS,
-        help=words("read the passphrase from a file (also ZAP2_PASSPHRASE_FILE)"),
+        help="read the passphrase from a file (also ZAP2_PASSPHRASE_FILE)",
     )
     group.add_argument(
         "--passphrase-fd",
         metavar="N",
         type=int,
         default=argparse.SUPPRESS,
-        help=words("read the passphrase from an open file descriptor"),
+        help="read the passphrase from an open file descriptor",
     )

@@ -27,7 +27,7 @@ class Command:
     module: str
     summary: str
     uses_profile: bool = True
-    """Whether the options about profiles mean anything to it; they are taken in any case."""
+    """Whether the global options, which are about profiles, mean anything to it; they are taken in any case."""
 
     def load(self) -> CommandModule:
         """Import the command's module and, with it, what it needs."""

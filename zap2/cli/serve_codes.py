@@ -19,35 +19,53 @@ _SECURITY: Final[dict[str, Literal["starttls", "tls", "plain"]]] = {
 _PORTS: Final = {"starttls": 587, "tls": 465, "plain": 25}
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    parser.add_argument(
+def add_arguments(parser: argparse.ArgumentParser, joining: argparse._ArgumentGroup) -> None:
+    """Declare the options.
+
+    Args:
+        parser: gets a group for each way of codes.
+        joining: the group of who may sign up.
+    """
+    joining.add_argument(
         "--verify",
         choices=["log", "webhook", "smtp", "none"],
         default="log",
-        help="how a phone number is proved: with a code that is written to the log (default), posted to an SMS"
-        " gateway, or mailed to one; or not at all",
+        help="how people prove that a phone number is theirs, with a code: `log` writes it to the relay's log, and you"
+        " tell it to them (default); `webhook` posts it to an SMS gateway; `smtp` mails it to one; `none` asks for no"
+        " proof, so that people can sign up with a number that is not theirs: for a relay that only friends reach",
     )
     group = parser.add_argument_group("codes by webhook (--verify webhook)")
-    group.add_argument("--webhook-url", metavar="URL", help="where each code is posted: https://…")
     group.add_argument(
-        "--webhook-secret-file", metavar="FILE", type=Path, help="the secret that signs the requests"
+        "--webhook-url",
+        metavar="URL",
+        help="where each code is posted, as JSON with number, code and text: https://…",
+    )
+    group.add_argument(
+        "--webhook-secret-file",
+        metavar="FILE",
+        type=Path,
+        help="a file with a secret of 16 bytes or more; requests are signed with it, so that your gateway knows them",
     )
     group = parser.add_argument_group("codes by mail (--verify smtp)")
     group.add_argument(
         "--smtp-url",
         metavar="URL",
-        help="the mail server: smtp+starttls://host:587, smtp+tls://host:465, or smtp:// on the loopback",
+        help="the mail server: smtp+starttls://host:587, smtp+tls://host:465, or smtp:// on this machine",
     )
     group.add_argument(
-        "--smtp-to", metavar="ADDRESS", help="whom to: {digits}@sms.example, or with {number} for the plus"
+        "--smtp-to",
+        metavar="ADDRESS",
+        help="whom each code is mailed to: {digits}@sms.example, where {digits} becomes the phone number; {number}"
+        " is the same with its plus",
     )
-    group.add_argument("--smtp-from", metavar="ADDRESS", help="the sender of these mails")
+    group.add_argument(
+        "--smtp-from", metavar="ADDRESS", help="the sender of these mails, as the gateway wants it"
+    )
     group.add_argument(
         "--smtp-credentials-file",
         metavar="FILE",
         type=Path,
-        help="a file with the user's name in its first line and the password in its second",
+        help="to log in at the mail server: a file with the user's name in its first line, the password in its second",
     )
 
 

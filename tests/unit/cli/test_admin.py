@@ -82,12 +82,35 @@ def test_the_readme_names_every_action() -> None:
 
 
 @pytest.mark.parametrize("command", ["admin", "serve"])
-def test_a_host_is_told_nothing_of_profiles_and_may_name_them(
+def test_a_host_is_told_that_a_relay_has_no_profile_and_may_name_one(
     command: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Guards a help that a host reads: what is of no use to a relay is not in it, and still taken."""
+    """Guards a help that a host reads: what is of no use to a relay is said to be so, and still taken."""
     with pytest.raises(SystemExit):
         parse([command, "--help"])
-    assert "passphrase" not in capsys.readouterr().out
+    assert "Of no use here" in capsys.readouterr().out
     _, arguments = parse([command, *["stats"] * (command == "admin"), "--config-dir", "x"])
     assert arguments.config_dir == Path("x")
+
+
+def test_the_help_of_serve_leads_a_host_who_knows_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    """Guards what must be known before the first start: examples, who gets in, where codes are, what to keep."""
+    with pytest.raises(SystemExit):
+        parse(["serve", "--help"])
+    words = " ".join(capsys.readouterr().out.split())
+    for said in (
+        "examples: zap2 serve",
+        "who may sign up:",
+        "you tell it to them",
+        "back it up (`zap2 admin backup`)",
+    ):
+        assert said in words
+
+
+def test_the_help_of_admin_explains_every_action(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        parse(["admin", "--help"])
+    lines = capsys.readouterr().out.splitlines()
+    for action in admin.ACTIONS:
+        (line,) = [line for line in lines if line.startswith(f"  {action} ")]
+        assert len(line.split()) > 3
