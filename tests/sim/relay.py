@@ -91,10 +91,10 @@ class SimRelay:
         """Open an account."""
         self.accounts[uid] = Account(document, signature, number)
 
-    def answer(self, sender: Uid, request: object) -> Input:
+    def answer(self, sender: Uid, request: Request) -> Input:
         """Fulfil one request and give the answer."""
         if self._chance(self.malice.refuse):
-            return self._refuse(request)
+            return _not_done(request, self._impatience())
         match request:
             case SendEnvelope():
                 return self._send(sender, request)
@@ -209,21 +209,8 @@ class SimRelay:
                 account.highest_oid = oid
         return KeysPublished(request.sid, request.oids, len(account.pairs), request.withdraw_below)
 
-    def _refuse(self, request: object) -> Input:
-        failure = Failure("rate-limited", is_final=False, retry_after_ms=self._rng.randrange(1, 3000))
-        match request:
-            case SendEnvelope():
-                return SendAnswered(request.envelope, failure, request.delivery_token)
-            case FetchKeys():
-                return KeysNotFetched(request.uid, failure)
-            case PublishKeys():
-                return KeysNotPublished(failure)
-            case SetDeliveryToken():
-                return DeliveryTokenNotSet(failure)
-            case LookUpNumber():
-                return NumberNotLookedUp(request.number)
-            case _:
-                raise AssertionError(f"no request: {request}")
+    def _impatience(self) -> Failure:
+        return Failure("rate-limited", is_final=False, retry_after_ms=self._rng.randrange(1, 3000))
 
     def _chance(self, probability: float) -> bool:
         return self._rng.random() < probability
@@ -231,7 +218,10 @@ class SimRelay:
 
 def unanswered(request: Request, code: str = "unreachable") -> Input:
     """What an engine hears of a request that was lost, or whose answer was."""
-    failure = Failure(code, is_final=False)
+    return _not_done(request, Failure(code, is_final=False))
+
+
+def _not_done(request: Request, failure: Failure) -> Input:
     match request:
         case SendEnvelope():
             return SendAnswered(request.envelope, failure, request.delivery_token)
