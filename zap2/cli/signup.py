@@ -35,6 +35,7 @@ _ROOM_B: Final = 1024 * 1024
 _TAKES_OVER: Final = (
     "A number that has an account here moves with its registration PIN instead: --pin-file FILE."
 )
+_IF_MEMBER: Final = "if this number has an account with a registration PIN here, "
 _OPTIONS: Final = {
     _INVITE_NEEDED: f"Ask the relay's host for an invite, and give it with --invite CODE. {_TAKES_OVER}",
     _CLOSED: f"Ask the relay's host, or use another relay. {_TAKES_OVER}",
@@ -142,9 +143,7 @@ async def _prove(
         return
     started = await signup.request_code(number, invite=invite)
     if started.is_needed:
-        await _ask_for_code(
-            signup, started, "if it has an account with a PIN here, " if is_for_owners else ""
-        )
+        await _ask_for_code(signup, started, _IF_MEMBER if is_for_owners else "")
 
 
 async def _ask_for_code(signup: ProfileSignup, started: VerificationView, condition: str) -> None:
@@ -180,6 +179,8 @@ async def _ask_for_code(signup: ProfileSignup, started: VerificationView, condit
             _prompt()
     if refusal is not None:
         raise refusal
+    if condition:
+        raise CodeNeeded(f"Nothing is set up before the code for {number} is given.")
     raise CodeNeeded(f"A code for {number} was issued, and nothing is set up before it is given.")
 
 
