@@ -303,6 +303,16 @@ def test_a_note_to_oneself_stays_here() -> None:
     assert (row.text, row.state) == ("buy milk", "read")
 
 
+def test_whoever_writes_to_a_blocked_person_is_told_to_unblock_them() -> None:
+    """Guards the word of the hint: the button says Unblock."""
+    world = Quiet()
+    world.befriend()
+    world.give(world.ann, inputs.Block(world.ben.uid))
+    with pytest.raises(InvalidMessage) as refused:
+        world.say(world.ann, world.ben, "hello")
+    assert "Unblock them" in refused.value.hint
+
+
 def test_commands_that_cannot_be_followed_change_nothing() -> None:
     world = Quiet()
     world.befriend()
