@@ -23,8 +23,9 @@ from functools import partial
 from pathlib import Path
 
 from bench.relay_load import Cost, drain, load_floor, load_relay
+from bench.relay_people import published_person
 from bench.relay_server import ServerProcess, relay_server, split_cores
-from tests.relay_client import NUMBERS, Person, connected, logged_in, new_person
+from tests.relay_client import NUMBERS, Person, connected, logged_in
 
 _RELAY = "relay, durable (FULL)"
 _POSTGRESQL = "relay on PostgreSQL"
@@ -64,12 +65,12 @@ async def _compare(chosen: argparse.Namespace) -> None:
         if chosen.store:
             servers.append(started(relay_server(folder / "shared", "--store", chosen.store)))
         split_cores(*servers)
-        people = [await new_person(relay.port, number) for number in numbers]
+        people = [await published_person(relay.port, number) for number in numbers]
         cost_kib = await _idle_cost_kib(relay, people, chosen.idle)
         rounds[_RELAY] = partial(load_relay, relay, people, in_flight, run_s)
         if chosen.store:
             shared = servers[-1]
-            others = [await new_person(shared.port, number) for number in numbers]
+            others = [await published_person(shared.port, number) for number in numbers]
             rounds[_POSTGRESQL] = partial(load_relay, shared, others, in_flight, run_s)
         rounds[_FORWARDING] = partial(load_floor, floors["forwarding"], pairs, in_flight, run_s, False)
         rounds["Sans-I/O, forwarding"] = partial(

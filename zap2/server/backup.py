@@ -136,6 +136,6 @@ def _go_on_from_here(database: sqlite3.Connection) -> None:
         "BEGIN IMMEDIATE;"
         "DELETE FROM pair; DELETE FROM token; DELETE FROM code; DELETE FROM ticket;"
         "UPDATE account SET delivery_token_hash = NULL;"
-        f"UPDATE device SET reserved_seq = reserved_seq + {_SKIPPED_SEQS};"
+        f"UPDATE mailbox SET reserved_seq = reserved_seq + {_SKIPPED_SEQS};"
         "COMMIT;"
     )

@@ -33,10 +33,10 @@ _READ: Final[Mapping[str, str]] = {
     "account": "SELECT id, uid, document, document_signature, number_key, active_day, is_listed, is_blocked,"
     " pin_hash, pin_tries, pin_locked_until_ms, delivery_token_hash FROM account",
     "device": "SELECT mailbox, account, device, signed_set, highest_sid, highest_oid FROM device",
-    "mailbox": "SELECT mailbox AS id, reserved_seq AS last_seq, acknowledged_seq, count(envelope.id) AS waiting,"
-    " coalesce(sum(length(payload)), 0) AS size_b, max_messages, max_size_b FROM device"
-    f" LEFT JOIN envelope ON envelope.id BETWEEN mailbox << {SEQ_BITS} AND mailbox << {SEQ_BITS} | {_SEQ_MASK}"
-    " GROUP BY mailbox",
+    "mailbox": "SELECT mailbox.id, reserved_seq AS last_seq, acknowledged_seq, count(envelope.id) AS waiting,"
+    " coalesce(sum(length(payload)), 0) AS size_b, max_messages, max_size_b FROM mailbox LEFT JOIN envelope"
+    f" ON envelope.id BETWEEN mailbox.id << {SEQ_BITS} AND mailbox.id << {SEQ_BITS} | {_SEQ_MASK}"
+    " GROUP BY mailbox.id",
     "pair": "SELECT mailbox, oid, pair FROM pair",
     "envelope": f"SELECT id >> {SEQ_BITS} AS mailbox, id & {_SEQ_MASK} AS seq, envelope_id, received_at_ms,"
     " expires_at_ms, payload FROM envelope",

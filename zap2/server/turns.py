@@ -22,9 +22,9 @@ from typing import Final, Protocol
 
 SLICE_S: Final = 0.000_2
 """What is spent in a turn on those who wait; also what one connection may use at once."""
-SHARE: Final = 0.01
+SHARE: Final = 0.02
 """The part of the relay's time that a connection may use without waiting."""
-AHEAD_S: Final = 0.5
+AHEAD_S: Final = 0.25
 """For how long ahead a connection may have used its share: 5 ms at once, once it has been there for so long."""
 REMEMBERED_S: Final = 10.0
 """For how long ahead it is remembered what a connection has used."""
@@ -50,9 +50,12 @@ class Waiting(Protocol):
 class Writer(Protocol):
     """The one whose work goes before that of those who wait."""
 
+    is_patient: bool
+    """Set while what it is asked for comes from those who wait."""
+
     @property
     def is_busy(self) -> bool:
-        """Whether it works now."""
+        """Whether it works now, or has enough to do."""
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call this in the event loop each time it has finished."""
@@ -86,13 +89,16 @@ class Turns:
             self._next = self._loop.call_soon(self._spend_slice)
 
     def _spend_slice(self) -> None:
-        if not self._gives_way and self._writer is not None and self._writer.is_busy:
+        writer = self._writer
+        if not self._gives_way and writer is not None and writer.is_busy:
             self._gives_way = True
             self._next = self._loop.call_later(GIVE_WAY_S, self._spend_slice)
             return
         self._gives_way = False
         waiting = self._waiting
         until = perf_counter() + SLICE_S
+        if writer is not None:
+            writer.is_patient = True
         try:
             while waiting:
                 _, _, connection = heappop(waiting)
@@ -103,4 +109,6 @@ class Turns:
                 if perf_counter() >= until:
                     break
         finally:
+            if writer is not None:
+                writer.is_patient = False
             self._next = self._loop.call_soon(self._spend_slice) if waiting else None

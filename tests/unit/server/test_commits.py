@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zap2.errors import UsageError
-from zap2.server.store.commits import GroupCommit, StoreFailed
+from zap2.server.store.commits import Call, GroupCommit, StoreFailed
 from zap2.server.store.schema import VERSION, connect, migrate
 
 
@@ -114,24 +114,6 @@ def test_the_database_is_as_durable_as_promised(tmp_path: Path) -> None:
     connection.close()
 
 
-async def test_enough_work_is_committed_before_the_window_is_over(tmp_path: Path) -> None:
-    """Otherwise a flood would make batches in which everybody waits for all of it."""
-    commits, opened = _make(tmp_path / "db", [], window_s=3600)
-    await commits.start()
-
-    def insert(n: int) -> int:
-        opened[0].execute("INSERT INTO t VALUES (?)", (n,))
-        return n
-
-    assert await asyncio.gather(*(commits.call(insert, n) for n in range(32))) == list(range(32))
-    waiting = [commits.call(insert, n) for n in range(32, 63)]
-    await asyncio.sleep(0.05)
-    assert not any(future.done() for future in waiting)
-    waiting.append(commits.call(insert, 63))
-    assert await asyncio.gather(*waiting) == list(range(32, 64))
-    await commits.close()
-
-
 async def test_it_tells_when_it_works_and_when_it_has_finished(tmp_path: Path) -> None:
     commits, _ = _make(tmp_path / "db", [])
     await commits.start()
@@ -142,3 +124,61 @@ async def test_it_tells_when_it_works_and_when_it_has_finished(tmp_path: Path) -
     assert await seen
     assert not await told
     await commits.close()
+
+
+async def test_it_is_busy_too_when_enough_has_gathered(tmp_path: Path) -> None:
+    commits, _ = _make(tmp_path / "db", [])
+    await commits.start()
+
+    def work(items: list[int]) -> list[Call]:
+        return []
+
+    for number in range(16):
+        commits.join(lambda result: None, work, number)
+    last = [commits.call(lambda: None) for _ in range(15)]
+    seen = [commits.is_busy]
+    last.append(commits.call(lambda: None))
+    seen.append(commits.is_busy)
+    await asyncio.gather(*last)
+    seen.append(commits.is_busy)
+    assert seen == [False, True, False]
+    await commits.close()
+
+
+async def test_what_can_wait_delays_nothing_else(tmp_path: Path) -> None:
+    """A flood that has a batch with every window would make everybody wait for the next one."""
+    commits, _ = _make(tmp_path / "db", [], window_s=3600)
+    await commits.start()
+    commits.is_patient = True
+    await commits.call(lambda: None)
+    patient = commits.call(lambda: None)
+    await asyncio.sleep(0.05)
+    assert not patient.done()
+    commits.is_patient = False
+    await commits.call(lambda: None)
+    assert patient.done()
+    urgent = commits.call(lambda: None)
+    await asyncio.sleep(0.05)
+    assert not urgent.done()
+    await commits.close()
+    assert urgent.done()
+
+
+@pytest.mark.parametrize("is_patient", [False, True])
+async def test_discards_wait_for_what_they_are_worth(tmp_path: Path, is_patient: bool) -> None:
+    commits, _ = _make(tmp_path / "db", [], window_s=3600)
+    await commits.start()
+    discarded: list[int] = []
+
+    def discard(items: list[int]) -> list[Call]:
+        discarded.extend(items)
+        return []
+
+    commits.is_patient = True
+    await commits.call(lambda: None)
+    commits.is_patient = is_patient
+    commits.join_ahead(discard, 1)
+    await asyncio.sleep(0.05)
+    assert discarded == ([] if is_patient else [1])
+    await commits.close()
+    assert discarded == [1]

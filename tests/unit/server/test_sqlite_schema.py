@@ -13,6 +13,8 @@ from zap2.server.store.schema import MIGRATIONS, VERSION, migrate
 from zap2.server.store.sqlite import SqliteStore
 
 _SEQ_BITS = 40
+_OWN_ROWS = 5
+"""The version from which on mailboxes have rows of their own."""
 
 
 @pytest.mark.parametrize("version", range(1, VERSION + 1))
@@ -25,10 +27,14 @@ async def test_a_database_of_any_version_opens_with_what_is_in_it(tmp_path: Path
         (uid(1), bytes(65), bytes(64), b"n" * 32),
     )
     old.execute(
-        "INSERT INTO device (mailbox, account, device, signed_set, highest_sid, highest_oid, reserved_seq)"
-        " VALUES (1, 1, 1, ?, 3, 5, 10)",
+        "INSERT INTO device (mailbox, account, device, signed_set, highest_sid, highest_oid)"
+        " VALUES (1, 1, 1, ?, 3, 5)",
         (b"set",),
     )
+    if version < _OWN_ROWS:
+        old.execute("UPDATE device SET reserved_seq = 10")
+    else:
+        old.execute("INSERT INTO mailbox (id, reserved_seq) VALUES (1, 10)")
     old.execute("INSERT INTO pair VALUES (1, 5, ?)", (b"pair",))
     old.execute(
         "INSERT INTO envelope VALUES (?, ?, ?, ?, ?)",

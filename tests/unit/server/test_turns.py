@@ -171,6 +171,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self.is_busy = True
+        self.is_patient = False
         self.tell: Callable[[], None] = lambda: None
 
     def when_idle(self, tell: Callable[[], None]) -> None:
@@ -187,6 +188,25 @@ async def test_who_waits_lets_the_writer_go_on() -> None:
     writer.is_busy = False
     writer.tell()
     assert await _until(taker, 2) < 10
+
+
+async def test_what_those_who_wait_ask_for_is_marked_as_patient(clock: _Clock) -> None:
+    turns, writer, seen = Turns(), _Writer(), list[bool]()
+    writer.is_busy = False
+    turns.give_way_to(writer)
+
+    class _Asking(_Taker):
+        def take_message(self, message: bytes) -> Iterator[float]:
+            seen.append(writer.is_patient)
+            return super().take_message(message)
+
+    taker = _Asking()
+    intake = _intake(taker, turns)
+    intake.received(_REQUEST + _message(b"1"))
+    await _until(taker, 2)
+    clock.at_s += 1
+    intake.received(_message(b"2"))
+    assert (seen, writer.is_patient) == ([True, False], False)
 
 
 async def test_a_writer_that_is_always_busy_starves_nobody() -> None:

@@ -131,8 +131,11 @@ class Accounts:
                 admission.pin,
             ),
         ).fetchone()
+        device = (account_id, account.device)
+        self._db.execute("INSERT OR IGNORE INTO device (account, device) VALUES (?, ?)", device)
         self._db.execute(
-            "INSERT OR IGNORE INTO device (account, device) VALUES (?, ?)", (account_id, account.device)
+            "INSERT OR IGNORE INTO mailbox (id) SELECT mailbox FROM device WHERE account = ? AND device = ?",
+            device,
         )
         self._db.execute("UPDATE ticket SET used_by = ? WHERE ticket_hash = ?", (account.uid, ticket_hash))
         return Registration.DONE
@@ -149,10 +152,11 @@ class Accounts:
 
     def device(self, uid: Uid, device: int) -> Device | None:
         row = self._db.execute(
-            "SELECT mailbox, document, document_signature,"
+            "SELECT mailbox.id, document, document_signature,"
             " (SELECT count(*) FROM pair WHERE pair.mailbox = device.mailbox), highest_sid, highest_oid,"
             " acknowledged_seq, delivery_token_hash"
-            " FROM device JOIN account ON account.id = device.account WHERE uid = ? AND device = ?",
+            " FROM account JOIN device ON device.account = account.id JOIN mailbox ON mailbox.id = device.mailbox"
+            " WHERE uid = ? AND device = ?",
             (uid, device),
         ).fetchone()
         if row is None:

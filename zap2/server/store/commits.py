@@ -1,11 +1,12 @@
 """Group commit: the work of all connections, done by one writer thread in shared transactions.
 
 Theory of operation. The event loop gathers what is to be done. A batch goes to the writer at once when the last one
-is longer ago than the window, and otherwise when the window is over or enough has gathered; while a batch is being
-committed the next one gathers. The writer runs a batch in one transaction and commits it; only then do the results go
-back, in the order in which the work was asked for. So an answer means that the work is on disk, at the price of one
+is longer ago than the window, and otherwise when the window is over; while a batch is being committed the next
+one gathers. The writer runs a batch in one transaction and commits it; only then do the results go back, in the
+order in which the work was asked for. So an answer means that the work is on disk, at the price of one
 `fsync` a batch. Work refuses by returning a value; an exception undoes the whole batch and fails all of it, for
-nothing may be half done.
+nothing may be half done. Work that was asked for in patience starts no window for other work: a batch that has nothing
+else in it delays none.
 
 Mail, which is most of the work, comes in groups: one call for all of a batch's deposits costs less than one call
 for each. And mail may be *pending*: told of in one batch and finished in a later one (`zap2.server.store.mail`). As
@@ -17,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import queue
 import sqlite3
 import threading
@@ -32,7 +34,7 @@ Call = tuple[Callable[..., None], tuple[Any, ...]]
 
 _log = logging.getLogger("zap2.relay")
 _ENOUGH: Final = 32
-"""Work for which a commit is worth its `fsync`; more would keep waiting who comes next."""
+"""Work that is worth a commit; what can wait comes with the next batch, lest this one take long for everybody."""
 
 
 class StoreFailed(Exception):
@@ -119,9 +121,12 @@ class GroupCommit:
         self._gathered_count = 0
         self._ahead: _Group | None = None
         self._timer: asyncio.Handle | None = None
-        self._waits_for_pending = False
+        self._can_hurry = False
         self._is_busy = False
-        self._flushed_at = 0.0
+        self._is_urgent = False
+        self._flushed_at = self._urgent_at = -math.inf
+        self.is_patient = False
+        """Set while what is asked for can wait for what others ask for."""
         self._is_closed = False
         self._thread: threading.Thread | None = None
         self._tell_idle: Callable[[], None] | None = None
@@ -140,8 +145,8 @@ class GroupCommit:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a batch is with the writer."""
-        return self._is_busy
+        """Whether a batch is with the writer, or enough has gathered for the next one."""
+        return self._is_busy or self._gathered_count >= _ENOUGH
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call this in the event loop each time the writer has finished a batch."""
@@ -152,8 +157,9 @@ class GroupCommit:
         if self._thread is None:
             return
         self._is_closed = True
-        if not self._idle.is_set():
-            self._wake()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._schedule()
         await self._idle.wait()
         self._batches.put(None)
         await asyncio.to_thread(self._thread.join)
@@ -180,7 +186,7 @@ class GroupCommit:
             self._loop.call_soon(done, StoreFailed("The relay's store is closed."))
             return
         self._gathered.append(_Single(work, args, [done]))
-        self._count_one()
+        self._gathered_count += 1
         self._wake()
 
     def join(self, done: Tell, work: Callable[[list[_T]], list[Call]], item: _T) -> None:
@@ -195,11 +201,10 @@ class GroupCommit:
         if gathered and isinstance(last := gathered[-1], _Group) and last.work is work:
             last.items.append(item)
             last.tell.append(done)
-            self._count_one()
         else:
             gathered.append(_Group(work, [item], [done]))
-            self._count_one()
-            self._wake()
+        self._gathered_count += 1
+        self._wake()
 
     def join_ahead(self, work: Callable[[list[_T]], list[Call]], item: _T) -> None:
         """Have `work` done with all its items of a batch together and before the rest of it; nobody is told.
@@ -210,42 +215,37 @@ class GroupCommit:
             return
         if self._ahead is None:
             self._ahead = _Group(work, [item], [])
-            self._wake()
         else:
             self._ahead.items.append(item)
-
-    def _count_one(self) -> None:
-        self._gathered_count += 1
-        if self._gathered_count == _ENOUGH and not self._is_busy:
-            self._cancel()
-            self._schedule()
+        self._wake()
 
     def _wake(self) -> None:
         self._idle.clear()
-        if self._waits_for_pending:
-            self._cancel()
+        becomes_urgent = not (self.is_patient or self._is_urgent)
+        if becomes_urgent:
+            self._is_urgent = True
+        if self._timer is not None and (becomes_urgent or self._can_hurry):
+            self._timer.cancel()
+            self._timer = None
         if not self._is_busy and self._timer is None:
             self._schedule()
 
-    def _cancel(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        self._waits_for_pending = False
-
     def _schedule(self, due_in_s: float = 0.0) -> None:
-        self._waits_for_pending = due_in_s > self._window_s
-        wait_s = max(due_in_s, self._flushed_at + self._window_s - self._loop.time())
-        if wait_s > 0 and self._gathered_count < _ENOUGH:
+        self._can_hurry = due_in_s > self._window_s
+        last_at = self._urgent_at if self._is_urgent else self._flushed_at
+        wait_s = max(due_in_s, last_at + self._window_s - self._loop.time())
+        if wait_s > 0 and not self._is_closed:
             self._timer = self._loop.call_later(wait_s, self._flush)
         else:
             self._timer = self._loop.call_soon(self._flush)
 
     def _flush(self) -> None:
         self._timer = None
-        self._waits_for_pending = False
         self._is_busy = True
         self._flushed_at = self._loop.time()
+        if self._is_urgent:
+            self._urgent_at = self._flushed_at
+            self._is_urgent = False
         batch, self._gathered, self._gathered_count = self._gathered, [], 0
         if self._ahead is not None:
             batch.insert(0, self._ahead)
@@ -265,7 +265,7 @@ class GroupCommit:
             if self._timer is None:
                 self._schedule()
         elif (due_in_s := self._pending.due_in_s()) is not None:
-            self._schedule(0.0 if self._is_closed else due_in_s)
+            self._schedule(due_in_s)
         else:
             self._idle.set()
 

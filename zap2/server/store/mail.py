@@ -222,7 +222,7 @@ class Mail:
                 acknowledged[mailbox] = seq
         if acknowledged:
             self._db.executemany(
-                "UPDATE device SET acknowledged_seq = max(acknowledged_seq, ?) WHERE mailbox = ?",
+                "UPDATE mailbox SET acknowledged_seq = max(acknowledged_seq, ?) WHERE id = ?",
                 [(seq, mailbox) for mailbox, seq in acknowledged.items()],
             )
         self._deleted(gone)
@@ -279,7 +279,7 @@ class Mail:
         if seq > mailbox.reserved_seq:
             mailbox.reserved_seq = seq + _RESERVED
             self._db.execute(
-                "UPDATE device SET reserved_seq = ? WHERE mailbox = ?", (mailbox.reserved_seq, mailbox.id)
+                "UPDATE mailbox SET reserved_seq = ? WHERE id = ?", (mailbox.reserved_seq, mailbox.id)
             )
         mailbox.next_seq = seq + 1
         return seq
@@ -291,8 +291,9 @@ class Mail:
 
     def _load(self, uid: Uid, device: int) -> _Mailbox | None:
         row = self._db.execute(
-            "SELECT mailbox, reserved_seq, coalesce(max_messages, ?), coalesce(max_size_b, ?)"
-            " FROM device JOIN account ON account.id = device.account WHERE uid = ? AND device = ?",
+            "SELECT mailbox.id, reserved_seq, coalesce(max_messages, ?), coalesce(max_size_b, ?)"
+            " FROM account JOIN device ON device.account = account.id JOIN mailbox ON mailbox.id = device.mailbox"
+            " WHERE uid = ? AND device = ?",
             (self._max_messages, self._max_size_b, uid, device),
         ).fetchone()
         if row is None:

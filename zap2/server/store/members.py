@@ -92,8 +92,8 @@ class Members:
 
     def set_quota(self, uid: Uid, max_messages: int | None, max_size_b: int | None) -> bool:
         changed = self._db.execute(
-            "UPDATE device SET max_messages = ?, max_size_b = ?"
-            " WHERE account = (SELECT id FROM account WHERE uid = ?)",
+            "UPDATE mailbox SET max_messages = ?, max_size_b = ? WHERE id IN"
+            " (SELECT mailbox FROM device JOIN account ON account.id = device.account WHERE uid = ?)",
             (max_messages, max_size_b, uid),
         )
         return changed.rowcount > 0

@@ -96,6 +96,21 @@ MIGRATIONS: Final[Sequence[str]] = (
     ) STRICT, WITHOUT ROWID;
     """,
     "ALTER TABLE account ADD COLUMN delivery_token_hash BLOB",
+    # What every message changes has rows of its own: beside its signed set, each fills a page of the journal.
+    """
+    CREATE TABLE mailbox (
+        id INTEGER PRIMARY KEY REFERENCES device (mailbox),
+        reserved_seq INTEGER NOT NULL DEFAULT 0,
+        acknowledged_seq INTEGER NOT NULL DEFAULT 0,
+        max_messages INTEGER,
+        max_size_b INTEGER
+    ) STRICT;
+    INSERT INTO mailbox SELECT mailbox, reserved_seq, acknowledged_seq, max_messages, max_size_b FROM device;
+    ALTER TABLE device DROP COLUMN reserved_seq;
+    ALTER TABLE device DROP COLUMN acknowledged_seq;
+    ALTER TABLE device DROP COLUMN max_messages;
+    ALTER TABLE device DROP COLUMN max_size_b;
+    """,
 )
 VERSION: Final = len(MIGRATIONS)
 
@@ -115,7 +130,7 @@ def connect(path: str) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA foreign_keys=ON")
         connection.execute("PRAGMA wal_autocheckpoint=4000")
-        connection.execute("PRAGMA cache_size=-32768")
+        connection.execute("PRAGMA cache_size=-8192")
         connection.execute("PRAGMA temp_store=MEMORY")
         migrate(connection)
     except sqlite3.DatabaseError as error:
