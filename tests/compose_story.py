@@ -31,15 +31,11 @@ _START_S: Final = 180
 
 
 def _command() -> list[str]:
-    """Give what runs compose files here: COMPOSE, or `docker compose`, or podman-compose."""
-    if given := os.environ.get("COMPOSE"):
-        return given.split()
-    docker = ["docker", "compose"]
-    if shutil.which("docker") and subprocess.run([*docker, "version"], capture_output=True).returncode == 0:
-        return docker
-    if shutil.which("podman-compose"):
-        return ["podman-compose"]
-    raise SystemExit("neither docker compose nor podman-compose is installed; COMPOSE=command names another")
+    """Give what runs compose files here: COMPOSE, or `docker compose`."""
+    command = os.environ.get("COMPOSE", "docker compose").split()
+    if not shutil.which(command[0]) or subprocess.run([*command, "version"], capture_output=True).returncode:
+        raise SystemExit(f"`{' '.join(command)}` is missing; COMPOSE=command names another one")
+    return command
 
 
 class _Stack:
@@ -167,25 +163,24 @@ def main() -> int:
     """Tell the story; gives 0 when everything arrived."""
     given = os.environ.get("ZAP2_IMAGE")
     image = given or f"zap2-check:{os.getpid()}"
-    with tempfile.TemporaryDirectory(prefix="zap2-compose-") as folder:
+    with tempfile.TemporaryDirectory(prefix="zap2-compose-") as folder, ExitStack() as made:
+        if not given:
+            engine = os.environ.get("CONTAINER_ENGINE", "docker")
+            made.callback(subprocess.run, [engine, "image", "rm", image], capture_output=True)
         for file, relays, story in (
             ("compose.yaml", ["relay"], _one_relay),
             ("compose.cluster.yaml", ["relay-one", "relay-two"], _two_relays),
         ):
-            stack = _Stack(file, Path(folder) / file, image, relays)
             began_at = time.monotonic()
-            try:
+            with ExitStack() as running:
+                stack = _Stack(file, Path(folder) / file, image, relays)
+                running.callback(stack.remove)
                 if not given:
                     stack.run("build")
                 stack.up()
                 say(f"{file}: up and healthy, {time.monotonic() - began_at:.0f} s")
-                with ExitStack() as people:
-                    story(stack, people)
-            finally:
-                stack.remove()
-    if not given:
-        engine = "podman" if "podman" in _command()[0] else "docker"
-        subprocess.run([engine, "image", "rm", image], check=True, capture_output=True)
+                people = running.enter_context(ExitStack())
+                story(stack, people)
     say(
         "ok: both stacks came up, every message was delivered once and in order, and Caddy's certificate was checked"
     )
