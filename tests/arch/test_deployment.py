@@ -77,3 +77,19 @@ def test_the_container_is_closed() -> None:
     for line in ("read_only: true", "- ALL", "no-new-privileges:true"):
         assert line in relay
     assert "ports:" not in relay  # only Caddy reaches it
+
+
+def test_the_cluster_is_closed_and_can_start() -> None:
+    """Without capabilities root may not change owners, which Valkey's image does where it starts as root."""
+    compose = (ROOT / "compose.cluster.yaml").read_text()
+    relays, _, services = compose.partition("\nservices:\n")
+    parts = dict(re.findall(r"^  ([\w-]+):\n((?:(?:    .*)?\n)+)", services, re.MULTILINE))
+    assert set(parts) >= {"relay-one", "relay-two", "postgres", "valkey", "caddy"}
+    for text in (relays, parts["valkey"], parts["caddy"]):
+        for line in ("read_only: true", "- ALL", "no-new-privileges:true"):
+            assert line in text
+    assert "    user: valkey\n" in parts["valkey"]
+    assert [name for name, text in parts.items() if "ports:" in text] == ["caddy"]
+    for service in ("postgres", "valkey"):
+        assert f"    {service}:\n      condition: service_healthy\n" in relays
+        assert "    healthcheck:\n" in parts[service]
