@@ -351,7 +351,7 @@ class WizardScreen(SteppedScreen):
             self._go("pin")
         elif code == ErrorCode.INVITE_NEEDED and "invite" in self._route:
             self._go("invite", words)
-        elif code == ErrorCode.RESEND_TOO_SOON and self._step == "phone":
+        elif code == ErrorCode.RESEND_TOO_SOON and self._step == "phone" and not self._is_for_owners:
             self._expect_code(getattr(message.error, "retry_after_s", None) or 0.0)
         else:
             self._refuse(words)
