@@ -21,6 +21,7 @@ import uvloop
 from bench.relay_attacks import ATTACKS, BARE
 from bench.relay_probe import Latency, Probe, probing
 from bench.relay_server import ChildProcess, ServerProcess, raise_file_limit, relay_server, split_cores
+from tests.kit.engines import new_database
 from tests.relay_client import NUMBERS, new_person
 
 _MAX_RATIO: Final = 2.0
@@ -40,13 +41,14 @@ async def _attacked(relay: ServerProcess, probe: Probe, kind: str, seconds: floa
         await asyncio.to_thread(attack.stop)
 
 
-async def _measure(kinds: list[str], seconds: float) -> bool:
+async def _measure(kinds: list[str], seconds: float, store: str) -> bool:
     worst = 0.0
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         print(f"{'':28} {'delivered':>18} {'answered':>18} {'':>11} {'core':>6} {'MiB':>7}")
         print(f"{'':28} {'ms':>6} {'95 %':>5} {'x':>5} {'ms':>6} {'95 %':>5} {'x':>5} {'95 % x':>11}")
         for kind in kinds:
-            relay = relay_server(Path(folder) / kind.replace(" ", "-"), "--usual-limits")
+            where = new_database() if store == "postgresql" else store
+            relay = relay_server(Path(folder) / kind.replace(" ", "-"), "--usual-limits", "--store", where)
             split_cores(relay)
             try:
                 people = [await new_person(relay.port, number) for number in NUMBERS[:2]]
@@ -83,9 +85,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--kinds", nargs="*", choices=[*ATTACKS, *BARE], default=[*ATTACKS, *BARE])
     parser.add_argument("--seconds", type=float, default=4, help="for each kind, in quiet and attacked")
+    parser.add_argument(
+        "--store", choices=["sqlite", "postgresql"], default="sqlite", help="what keeps the mail"
+    )
     chosen = parser.parse_args()
     raise_file_limit(_FILES)
-    if not uvloop.run(_measure(chosen.kinds, chosen.seconds)):
+    if not uvloop.run(_measure(chosen.kinds, chosen.seconds, chosen.store)):
         sys.exit(1)
 
 

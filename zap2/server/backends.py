@@ -44,12 +44,12 @@ class Backends:
     """Where a relay keeps its things. Close the store first, then these."""
 
     store: AnyStore
+    writer: Writer
+    """Who does what the store is asked for."""
     tokens: TokenStore
     hub: Hub
     redis_is_up: Callable[[], bool] | None = None
     """Whether Redis answers; None where there is none."""
-    writer: Writer | None = None
-    """Who writes to the store in this process; None where that is another one's work."""
     _closers: list[Callable[[], Awaitable[None]]] = field(default_factory=list)
 
     async def close(self) -> None:
@@ -139,7 +139,7 @@ async def _open_store(
             retention_s=limits.retention_s,
         )
         await alone.open()
-        return Backends(alone, alone, Hub(), writer=alone.writer)
+        return Backends(alone, alone.writer, alone, Hub())
 
     from functools import partial
 
@@ -167,7 +167,7 @@ async def _open_store(
     shared.deposited = hub.deposited
     await shared.open()
     await neighbours.open(hub)
-    return Backends(shared, shared, hub, _closers=[neighbours.close])
+    return Backends(shared, shared.writer, shared, hub, _closers=[neighbours.close])
 
 
 async def _open_redis(options: RelayOptions, keys: RelayKeys) -> RedisLink | None:

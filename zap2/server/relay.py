@@ -263,8 +263,7 @@ class Relay:
             backends.redis_is_up,
         )
         self._operator = Operator(self._services)
-        if backends.writer is not None:
-            self._turns.give_way_to(backends.writer)
+        self._turns.give_way_to(backends.writer)
 
     async def _bind(self) -> asyncio.Server:
         """Take the port; connections come once the server starts serving."""

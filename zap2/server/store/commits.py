@@ -33,7 +33,7 @@ Call = tuple[Callable[..., None], tuple[Any, ...]]
 """What is to be called in the event loop after the commit."""
 
 _log = logging.getLogger("zap2.relay")
-_ENOUGH: Final = 32
+ENOUGH: Final = 32
 """Work that is worth a commit; what can wait comes with the next batch, lest this one take long for everybody."""
 
 
@@ -146,7 +146,7 @@ class GroupCommit:
     @property
     def is_busy(self) -> bool:
         """Whether a batch is with the writer, or enough has gathered for the next one."""
-        return self._is_busy or self._gathered_count >= _ENOUGH
+        return self._is_busy or self._gathered_count >= ENOUGH
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call this in the event loop each time the writer has finished a batch."""

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from zap2.server.store.commits import StoreFailed
+from zap2.server.store.commits import ENOUGH, StoreFailed
 
 _log = logging.getLogger("zap2.relay")
 _MAX_BATCH: Final = 512
@@ -75,10 +75,22 @@ class Batches:
         self._committed = committed
         self._patience_s = patience_s
         self._gathered: list[Item] = []
+        self._tell_idle: Callable[[], None] | None = None
+        self.is_patient = False
+        """Whether what is asked for can wait. It makes no difference here: a batch begins when the last one ends."""
         self._has_work = asyncio.Event()
         self._is_closed = False
         self._connection: Connection | None = None
         self._task: asyncio.Task[None] | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether enough has gathered for the next batch. What the database does takes no time of this process."""
+        return len(self._gathered) >= ENOUGH
+
+    def when_idle(self, tell: Callable[[], None]) -> None:
+        """Call this after each batch."""
+        self._tell_idle = tell
 
     async def start(self, connection: Connection) -> None:
         """Start to work, on this connection to begin with."""
@@ -133,6 +145,8 @@ class Batches:
                 except Exception:
                     _log.exception("an answer of the store could not be handled")
             self._committed(results)
+            if self._tell_idle is not None:
+                self._tell_idle()
         if self._connection is not None:
             await self._connection.close(timeout=5)
             self._connection = None

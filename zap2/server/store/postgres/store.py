@@ -110,6 +110,11 @@ class PostgresStore:
     async def close(self) -> None:
         await self._batches.close()
 
+    @property
+    def writer(self) -> Batches:
+        """Who does the work, one batch after another."""
+        return self._batches
+
     def _committed(self, results: Sequence[object]) -> None:
         if deposited := [result for result in results if isinstance(result, Deposited)]:
             self.deposited(deposited)
