@@ -4,8 +4,9 @@
 acknowledged. The relay is a process of its own, and its processor time is the operating system's accounting of
 that process, so the load generator does not enter. Beside it, in the same run and under the same load, servers that
 only forward (`bench.relay_floors`): with the asyncio layer of `websockets`, with its Sans-I/O protocol, and with that
-and several messages in one. Rounds alternate; the ratios are what to compare between machines. `--store` takes a
-`postgresql://` URL of an empty database and measures a second relay on it.
+and several messages in one; and one with the asyncio layer that stores what it forwards (`bench.relay_durable_floor`).
+Rounds alternate; the ratios are what to compare between machines. `--store` takes a `postgresql://` URL of an empty
+database and measures a second relay on it.
 
 Then: how many messages a second one receiver drains from a full mailbox and acknowledges, with a client that does
 nothing else (the relay's processor time beside it); and the memory of an idle connection, of a relay that has done
@@ -61,6 +62,7 @@ async def _compare(chosen: argparse.Namespace) -> None:
             kind: started(ServerProcess("bench.relay_floors", kind))
             for kind in ("forwarding", "sans-io", "batches")
         }
+        floors["durable"] = started(ServerProcess("bench.relay_durable_floor", str(folder / "floor.sqlite3")))
         servers = [relay, *floors.values()]
         if chosen.store:
             servers.append(started(relay_server(folder / "shared", "--store", chosen.store)))
@@ -73,6 +75,9 @@ async def _compare(chosen: argparse.Namespace) -> None:
             others = [await published_person(shared.port, number) for number in numbers]
             rounds[_POSTGRESQL] = partial(load_relay, shared, others, in_flight, run_s)
         rounds[_FORWARDING] = partial(load_floor, floors["forwarding"], pairs, in_flight, run_s, False)
+        rounds["bare websockets, durable (FULL)"] = partial(
+            load_floor, floors["durable"], pairs, in_flight, run_s, False
+        )
         rounds["Sans-I/O, forwarding"] = partial(
             load_floor, floors["sans-io"], pairs, in_flight, run_s, False
         )
