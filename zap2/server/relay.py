@@ -20,19 +20,19 @@ from zap2.ids import RandomBytes
 from zap2.server import datadir
 from zap2.server.admin_socket import AdminSocket
 from zap2.server.backends import Backends, check, open_backends
-from zap2.server.code_delivery import CodeDelivery, LogDelivery
+from zap2.server.code_delivery import CodeDelivery
+from zap2.server.code_ways import delivery_of
 from zap2.server.door import TlsDoor
 from zap2.server.keys import load_keys
-from zap2.server.mail_gateway import MailDelivery
 from zap2.server.operator import Operator
 from zap2.server.options import RelayOptions
 from zap2.server.services import Clock, Limiter, Services
 from zap2.server.session import Session
 from zap2.server.store.commits import StoreFailed
+from zap2.server.tasks import end
 from zap2.server.tls import Certificate
 from zap2.server.transport import WebSocketConnection
 from zap2.server.turns import Turns
-from zap2.server.webhook import WebhookDelivery
 from zap2.wire.fields import CloseCode
 from zap2.wire.frames import Draining
 
@@ -50,20 +50,6 @@ _MAX_SPREAD_S: Final = 300.0
 
 def _wall_clock_ms() -> int:
     return time.time_ns() // 1_000_000
-
-
-def _delivery(options: RelayOptions) -> CodeDelivery:
-    if options.verify == "webhook":
-        if options.webhook is None:
-            raise UsageError(
-                "Codes are to go to a webhook, and there is none.", "Give it with --webhook-url."
-            )
-        return WebhookDelivery(options.webhook)
-    if options.verify == "smtp":
-        if options.mail_gateway is None:
-            raise UsageError("Codes are to go by mail, and there is no gateway.", "Give it with --smtp-url.")
-        return MailDelivery(options.mail_gateway)
-    return LogDelivery()
 
 
 def _watch_on(port: int) -> Watch:
@@ -94,7 +80,7 @@ class Relay:
         self._options = options
         self._now_ms = now_ms
         self._rng = rng
-        self._code_delivery = code_delivery or _delivery(options)
+        self._code_delivery = code_delivery or delivery_of(options)
         self._connections: dict[WebSocketConnection, Session | None] = {}
         self._per_source: dict[str, int] = {}
         self._all_gone = asyncio.Event()
@@ -150,11 +136,8 @@ class Relay:
         """Tell the clients, commit everything, close. Does nothing when the relay is stopped already."""
         if self._server is not None:
             self._server.close()
-        for task in (self._ticker, self._leaving):
-            if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError):
-                    await task
+        await end(self._ticker)
+        await end(self._leaving)
         self._ticker = self._leaving = None
         if self._admin is not None:
             await self._admin.stop()
@@ -377,19 +360,27 @@ class Relay:
         loop = asyncio.get_running_loop()
         start = loop.time()
         plan = sorted(((self._share(), connection) for connection in self._connections), key=itemgetter(0))
-        for share, connection in plan:
-            await asyncio.sleep(max(0.0, start + share * over_s - loop.time()))
-            session = self._connections.get(connection)
-            if session is not None:
-                session.tell(Draining(self._options.reconnect_after_s))
-            connection.close(CloseCode.GOING_AWAY, "the relay is stopping")
-        self.stop_asked.set()
+        try:
+            for share, connection in plan:
+                await asyncio.sleep(max(0.0, start + share * over_s - loop.time()))
+                session = self._connections.get(connection)
+                if session is not None:
+                    session.tell(Draining(self._options.reconnect_after_s))
+                connection.close(CloseCode.GOING_AWAY, "the relay is stopping")
+        finally:
+            self.stop_asked.set()
 
     async def _close_connections(self) -> None:
         for connection in list(self._connections):
             connection.close(CloseCode.GOING_AWAY, "the relay is stopping")
+        if not await self._are_soon_gone():
+            for connection in list(self._connections):
+                connection.abort()
+            if not await self._are_soon_gone():
+                _log.error("%d connections did not close", len(self._connections))
+
+    async def _are_soon_gone(self) -> bool:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._all_gone.wait(), self._options.patience.close_s)
-        for connection in list(self._connections):
-            connection.abort()
-        await self._all_gone.wait()
+            async with asyncio.timeout(self._options.patience.close_s):
+                await self._all_gone.wait()
+        return self._all_gone.is_set()

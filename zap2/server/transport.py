@@ -246,16 +246,19 @@ class WebSocketConnection(asyncio.Protocol):
                 self._session.writable()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._websocket.receive_eof()
-        self._websocket.data_to_send()
         self._transport = None
         self._outbox.clear()
         self._fragments.clear()
         self._intake.drop()
         session, self._session = self._session, None
-        if session is not None:
-            session.closed()
-        self._gone(self)
+        try:
+            self._websocket.receive_eof()
+            self._websocket.data_to_send()
+            if session is not None:
+                session.closed()
+        finally:
+            # The relay ends when all are gone.
+            self._gone(self)
 
     # ------------------------------------------------------------------------------------- from the intake
 

@@ -10,7 +10,6 @@ only later.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final
@@ -18,6 +17,7 @@ from typing import Final
 from zap2.server.shared.hub import SharedHub
 from zap2.server.shared.signals import Line, LineDown, Signal
 from zap2.server.store.commits import StoreFailed
+from zap2.server.tasks import end
 
 _log = logging.getLogger("zap2.relay")
 _POLL_S: Final = 1.0
@@ -53,9 +53,7 @@ class Neighbours:
     async def close(self) -> None:
         """Say what is still to be said, then nothing more."""
         for task in self._tasks:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
+            await end(task)
         await self._tell()
         for line in self._lines:
             await line.close()

@@ -9,13 +9,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import binascii
-import contextlib
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import asyncpg
 
 from zap2.server.shared.signals import LineDown, Listener, LoggedOut, Signal, decode, encode
+from zap2.server.tasks import end
 
 _CHANNEL: Final = "zap2_relays"
 _BEAT_S: Final = 2.0
@@ -46,10 +46,7 @@ class PostgresLine:
         self._task = asyncio.get_running_loop().create_task(self._listen(listener))
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
 
     async def say(self, signals: Sequence[Signal]) -> None:
         # Where everybody hears everything, nobody needs to know that somebody went.

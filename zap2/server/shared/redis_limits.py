@@ -17,6 +17,7 @@ from typing import Final
 
 from zap2.server.limits import Buckets
 from zap2.server.shared.redis_link import RedisGone, RedisLink
+from zap2.server.tasks import end
 
 _MAX_PENDING: Final = 50_000
 _CHUNK: Final = 500
@@ -69,10 +70,7 @@ class RedisLimits:
 
     async def close(self) -> None:
         """Follow no more."""
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
 
     def _note(self, kind: str, key: Hashable, amount: float) -> None:
         if len(self._taken) < _MAX_PENDING or (kind, key) in self._taken:

@@ -7,7 +7,6 @@ one of all. Looking up and publishing are one script, so of two log-ins of one d
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Sequence
 from typing import Final
 
@@ -26,6 +25,7 @@ from zap2.server.shared.signals import (
     decode,
     encode,
 )
+from zap2.server.tasks import end
 
 _BEAT_S: Final = 2.0
 _SILENT_BEATS: Final = 3
@@ -83,10 +83,7 @@ class RedisLine:
         self._task = asyncio.get_running_loop().create_task(self._listen(listener))
 
     async def close(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+        await end(self._task)
 
     async def say(self, signals: Sequence[Signal]) -> None:
         try:

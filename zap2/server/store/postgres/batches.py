@@ -148,7 +148,8 @@ class Batches:
             if self._tell_idle is not None:
                 self._tell_idle()
         if self._connection is not None:
-            await self._connection.close(timeout=5)
+            with contextlib.suppress(Exception):  # Then it is dropped; all that was asked for is done.
+                await self._connection.close(timeout=5)
             self._connection = None
 
     async def _do(self, batch: Sequence[Item]) -> Sequence[Any]:
