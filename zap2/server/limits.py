@@ -106,31 +106,26 @@ class Buckets:
 
     def take(self, key: Hashable, now_ms: int, amount: float = 1.0) -> float:
         """Take from a bucket; give 0.0, or the seconds after which there is enough (nothing was taken then)."""
-        full_at_ms = self._full_at_ms.get(key, 0.0)
-        if full_at_ms < now_ms:
-            full_at_ms = now_ms
-        full_at_ms += amount * self._ms_each
-        wait_ms = full_at_ms - now_ms - self._burst_ms
+        full_at_ms = self._when_full_ms(key, now_ms)
+        taken_at_ms = full_at_ms + amount * self._ms_each
+        wait_ms = taken_at_ms - now_ms - self._burst_ms
         if wait_ms > _ROUNDING_MS:
-            # No bucket is emptier than empty, unless the clock went back.
-            wait_ms = min(wait_ms, amount * self._ms_each)
-            self._keep(key, now_ms + self._burst_ms + wait_ms - amount * self._ms_each)
+            self._keep(key, full_at_ms)
             return wait_ms / 1000
-        self._keep(key, full_at_ms)
+        self._keep(key, taken_at_ms)
         if self.taken is not None:
             self.taken(key, amount)
         return 0.0
 
     def missing_s(self, key: Hashable, now_ms: int, amount: float = 1.0) -> float:
         """Give the seconds after which there is enough, 0.0 if there is now. Takes nothing."""
-        full_at_ms = max(self._full_at_ms.get(key, 0.0), now_ms)
-        needed_ms = amount * self._ms_each
-        wait_ms = min(full_at_ms + needed_ms - now_ms - self._burst_ms, needed_ms)
+        wait_ms = self._when_full_ms(key, now_ms) + amount * self._ms_each - now_ms - self._burst_ms
         return wait_ms / 1000 if wait_ms > _ROUNDING_MS else 0.0
 
     def give_back(self, key: Hashable, now_ms: int, amount: float = 1.0) -> None:
         """Undo a `take`: what it was for should not count after all."""
-        full_at_ms = self._full_at_ms.pop(key, 0.0) - amount * self._ms_each
+        full_at_ms = self._when_full_ms(key, now_ms) - amount * self._ms_each
+        self._full_at_ms.pop(key, None)
         if full_at_ms > now_ms + _ROUNDING_MS:
             self._keep(key, full_at_ms)
         if self.taken is not None:
@@ -159,10 +154,22 @@ class Buckets:
     def settle(self, key: Hashable, now_ms: int, at_most: float) -> None:
         """Lower a bucket to what others have left in it; a fuller one stays as it is."""
         full_at_ms = max(
-            self._full_at_ms.get(key, 0.0), now_ms + self._burst_ms - max(0.0, at_most) * self._ms_each
+            self._when_full_ms(key, now_ms), now_ms + self._burst_ms - max(0.0, at_most) * self._ms_each
         )
         if full_at_ms > now_ms + _ROUNDING_MS:
             self._keep(key, full_at_ms)
+
+    def _when_full_ms(self, key: Hashable, now_ms: int) -> float:
+        """Give when a bucket will be full, now at the earliest, and from empty at the latest."""
+        full_at_ms = self._full_at_ms.get(key, 0.0)
+        if full_at_ms < now_ms:
+            return now_ms
+        empty_ms = now_ms + self._burst_ms
+        if full_at_ms > empty_ms + _ROUNDING_MS:
+            # No bucket is emptier than empty: the clock went back. Remembered, or it would stay empty for as long as
+            # the clock was ahead.
+            self._full_at_ms[key] = full_at_ms = empty_ms
+        return full_at_ms
 
     def _keep(self, key: Hashable, full_at_ms: float) -> None:
         kept = self._full_at_ms

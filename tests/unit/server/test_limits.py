@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from zap2.server.limits import Buckets, Rate
+
+_DAY_MS: Final = 24 * 3600 * 1000
 
 
 def test_a_burst_is_allowed_and_then_the_rate() -> None:
@@ -77,6 +83,28 @@ def test_a_clock_that_goes_back_gives_nothing_and_takes_nothing() -> None:
     buckets = Buckets(Rate(1, 1), 10)
     assert buckets.take("a", 10_000) == 0
     assert buckets.take("a", 0) == 1.0
+
+
+@pytest.mark.parametrize("ask", [Buckets.take, Buckets.missing_s, Buckets.hold])
+def test_a_clock_that_was_ahead_puts_nothing_off_for_longer_than_a_bucket_takes(
+    ask: Callable[[Buckets, str, int], float],
+) -> None:
+    """Guards sources that were counted while the clock was a day ahead: whichever way they ask, each heals alike."""
+    buckets = Buckets(Rate(10, 1), 10)
+    assert buckets.take("a", _DAY_MS) == 0
+    waits = [ask(buckets, "a", now_ms) for now_ms in (0, 250, 1_000)]
+    assert waits == [1, 0.75, 0]
+    assert buckets.missing_s("a", 10_000, 9) == 0
+
+
+@pytest.mark.parametrize("change", [Buckets.give_back, Buckets.settle])
+def test_a_clock_that_was_ahead_is_forgotten_by_what_is_heard_too(
+    change: Callable[[Buckets, str, int, float], None],
+) -> None:
+    buckets = Buckets(Rate(10, 1), 10)
+    assert buckets.take("a", _DAY_MS) == 0
+    change(buckets, "a", 0, 1)
+    assert buckets.missing_s("a", 10_000, 10) == 0
 
 
 def test_memory_is_bounded_and_the_least_used_goes_first() -> None:
