@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import pytest
+
 from zap2.server.store.commits import ENOUGH
 from zap2.server.store.postgres.batches import Batches, Item
 
@@ -48,3 +50,21 @@ async def test_it_is_busy_when_enough_has_gathered_and_tells_when_a_batch_is_ove
     assert await asyncio.gather(*calls) == list(range(ENOUGH))
     await batches.close()
     assert told == [False]
+
+
+async def test_whoever_follows_and_fails_holds_up_nobody(caplog: pytest.LogCaptureFixture) -> None:
+    """Guards all later work: it waited for ever once the hub could not be told of what was stored."""
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the hub")
+
+    batches = Batches(_connect, _prepare, fail, patience_s=1)
+    batches.when_idle(fail)
+    await batches.start(await _connect())
+    async with asyncio.timeout(10):
+        assert [await batches.call(_work, number) for number in range(3)] == [0, 1, 2]
+        await batches.close()
+    assert [record.message for record in caplog.records] == [
+        "what was stored could not be told to others",
+        "those who wait for the store could not be told to go on",
+    ] * 3

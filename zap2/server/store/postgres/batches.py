@@ -144,9 +144,16 @@ class Batches:
                     item.done(result)
                 except Exception:
                     _log.exception("an answer of the store could not be handled")
-            self._committed(results)
-            if self._tell_idle is not None:
-                self._tell_idle()
+            # Whoever follows must not end this task: all that is asked for later would wait for ever.
+            try:
+                self._committed(results)
+            except Exception:
+                _log.exception("what was stored could not be told to others")
+            try:
+                if self._tell_idle is not None:
+                    self._tell_idle()
+            except Exception:
+                _log.exception("those who wait for the store could not be told to go on")
         if self._connection is not None:
             with contextlib.suppress(Exception):  # Then it is dropped; all that was asked for is done.
                 await self._connection.close(timeout=5)
