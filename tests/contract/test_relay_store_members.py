@@ -22,7 +22,7 @@ from tests.contract.relay_stores import (
 )
 from zap2.ids import Uid
 from zap2.server.store.members_port import PIN_LOCK_S, PIN_TRIES, Member, PinHash, Totals
-from zap2.server.store.port import Admission, Deposited, DepositRefusal, Registration, TooSoon
+from zap2.server.store.port import Admission, Deposited, DepositRefusal, Registration, TookOver, TooSoon
 
 _TODAY = NOW_MS // DAY_MS
 
@@ -88,7 +88,7 @@ async def test_a_number_goes_over_only_from_the_account_that_was_named(store: St
     assert owner.uid == uid(1)
     assert await store.ticket_owner(b"t", NOW_MS + 1000) is None
     right = Admission(replaces=uid(1))
-    assert await store.register(b"t", account(2), NOW_MS, right) is Registration.DONE
+    assert await store.register(b"t", account(2), NOW_MS, right) == TookOver(uid(1))
     assert await store.find_number(number) == uid(2)
     assert await store.ticket_owner(b"t", NOW_MS) is None
     # The other one has its mailbox still, and may prove another number.
@@ -105,7 +105,7 @@ async def test_an_account_that_lost_its_number_is_known_to_have_none(store: Stor
     await register(store, 1)
     await store.put_ticket(b"t", bytes([1]) * 32, NOW_MS + 1000)
     taken = Admission(replaces=uid(1), pin="its hash")
-    assert await store.register(b"t", account(2), NOW_MS, taken) is Registration.DONE
+    assert await store.register(b"t", account(2), NOW_MS, taken) == TookOver(uid(1))
     assert await store.member(uid(1)) == Member(uid(1), _TODAY, True, False, False, has_number=False)
     assert await store.member(uid(2)) == Member(uid(2), _TODAY, True, False, True, has_number=True)
     assert await store.take_pin_try(uid(2), NOW_MS) == PinHash("its hash")
@@ -124,6 +124,66 @@ async def test_an_account_that_lost_its_number_is_known_to_have_none(store: Stor
     assert await store.set_listed(uid(1), False)
 
 
+async def test_whom_a_registration_replaced_is_what_it_says(store: Store) -> None:
+    """An account that has moved on by then lost nothing, and the PIN that was given for its number goes nowhere."""
+    await register(store, 1)
+    for ticket, number in ((b"t", bytes([1]) * 32), (b"u", b"another number")):
+        await store.put_ticket(ticket, number, NOW_MS + 1000)
+    assert await store.register(b"u", account(1), NOW_MS) is Registration.DONE
+    terms = Admission(replaces=uid(1), pin="hash")
+    assert await store.register(b"t", account(2), NOW_MS, terms) is Registration.DONE
+    assert await store.member(uid(1)) == Member(uid(1), _TODAY, True, False, False)
+    assert await store.member(uid(2)) == Member(uid(2), _TODAY, True, False, has_pin=False)
+
+
+async def test_an_invite_is_looked_at_first_and_used_up_by_a_take_over(store: Store) -> None:
+    await register(store, 1)
+    await store.put_ticket(b"t", bytes([1]) * 32, NOW_MS + 1000)
+    terms = Admission(b"invite", uid(1), "hash")
+    for early in (terms, Admission(b"invite")):
+        assert await store.register(b"t", account(2), NOW_MS, early) is Registration.INVITE_INVALID
+    await store.put_invite(b"invite", NOW_MS + 1000)
+    assert await store.register(b"t", account(2), NOW_MS, terms) == TookOver(uid(1))
+    assert not await store.has_invite(b"invite", NOW_MS)
+    # Repeated, it took nothing from anybody, and needs none.
+    assert await store.register(b"t", account(2), NOW_MS, terms) is Registration.DONE
+
+
+async def test_what_was_decided_about_a_number_goes_over_with_it(store: Store) -> None:
+    """A quota and that the number is not listed; nobody who hid it is shown by taking over one that was not hidden."""
+    numbers = [bytes([number]) * 32 for number in range(3)]
+    await register(store, 1)
+    await register(store, 2)
+    await store.set_listed(uid(1), False)
+    await store.set_quota(uid(1), 1, None)
+    for ticket, number in ((b"t", 1), (b"u", 2)):
+        await store.put_ticket(ticket, numbers[number], NOW_MS + 1000)
+    await store.register(b"t", account(3), NOW_MS, Admission(replaces=uid(1)))
+    assert await store.find_number(numbers[1]) is None
+    assert await store.member(uid(3)) == Member(uid(3), _TODAY, False, False, False)
+    assert isinstance(await deposit(store, envelope(1, to=3)), Deposited)
+    assert await deposit(store, envelope(2, to=3)) is DepositRefusal.FULL
+    await store.register(b"u", account(3), NOW_MS, Admission(replaces=uid(2)))
+    assert await store.find_number(numbers[2]) is None
+    assert await deposit(store, envelope(2, to=3)) is DepositRefusal.FULL
+
+
+async def test_a_block_holds_for_the_number_and_for_the_identity(store: Store) -> None:
+    """Neither is the number of a blocked account taken over, nor does that account leave it for another one."""
+    await register(store, 1)
+    await store.set_blocked(uid(1), True)
+    await store.put_invite(b"invite", NOW_MS + 1000)
+    for ticket, number in ((b"t", bytes([1]) * 32), (b"u", b"another number")):
+        await store.put_ticket(ticket, number, NOW_MS + 1000)
+    terms = Admission(b"invite", uid(1), "hash")
+    for ticket, asking in ((b"t", 2), (b"t", 1), (b"u", 1)):
+        assert await store.register(ticket, account(asking), NOW_MS, terms) is Registration.ACCOUNT_BLOCKED
+    assert await store.member(uid(2)) is None
+    assert await store.has_invite(b"invite", NOW_MS)
+    await store.set_blocked(uid(1), False)
+    assert await store.register(b"t", account(2), NOW_MS, terms) == TookOver(uid(1))
+
+
 async def test_a_registration_that_is_refused_or_repeated_changes_no_pin(store: Store) -> None:
     await register(store, 1)
     await store.set_pin(uid(1), "of one")
@@ -132,7 +192,7 @@ async def test_a_registration_that_is_refused_or_repeated_changes_no_pin(store: 
     assert await store.register(b"t", account(2), NOW_MS, wrong) is Registration.NUMBER_TAKEN
     assert await store.take_pin_try(uid(1), NOW_MS) == PinHash("of one")
     right = Admission(replaces=uid(1), pin="hash")
-    assert await store.register(b"t", account(2), NOW_MS, right) is Registration.DONE
+    assert await store.register(b"t", account(2), NOW_MS, right) == TookOver(uid(1))
     await store.set_pin(uid(2), "set since")
     assert await store.register(b"t", account(2), NOW_MS, right) is Registration.DONE
     assert await store.take_pin_try(uid(2), NOW_MS) == PinHash("set since")

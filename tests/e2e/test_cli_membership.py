@@ -76,31 +76,29 @@ def test_who_lost_a_number_reads_it_and_what_to_do(machine: Machine, relay: Rela
     assert still["text"] == "still me"
 
 
-def test_a_pin_takes_the_place_of_an_invite(machine: Machine) -> None:
-    """By invite and closed: what is missing is said before anything is asked, and the PIN of a member will do."""
+def test_a_pin_replaces_no_invite(machine: Machine) -> None:
+    """By invite both are needed, and what is missing is said; where registration is closed nothing helps."""
     with machine.relay("--verify", "none") as relay:
         machine.sign_up("one", relay)
         machine.does("profile", "pin", "--profile", "one", "--pin-file", _pin_file(machine, "4711"))
         port = relay.address.rpartition(":")[2]
-    for registration in ("invite", "closed"):
-        with machine.relay("--verify", "none", "--registration", registration, "--port", port) as relay:
 
-            def again(name: str, number: str, relay: RelayServer = relay) -> tuple[str, ...]:
-                return (
-                    *("signup", "--profile", name, "--relay", relay.address),
-                    *("--phone", NUMBERS[number], "--name", name),
-                )
+    def again(relay: RelayServer) -> tuple[str, ...]:
+        return (
+            *("signup", "--profile", "new", "--relay", relay.address, "--phone", NUMBERS["one"]),
+            *("--name", "New", "--pin-file", _pin_file(machine, "4711")),
+        )
 
-            bare = machine.run(*again(registration, "one"))
-            assert (bare.code, "--pin-file" in bare.err) == (3, True)
-            assert not (machine.folder / "config" / "profiles" / registration).exists()
-            with_pin = ("--pin-file", _pin_file(machine, "4711"))
-            stranger = machine.run(*again(registration, "two"), *with_pin)
-            assert stranger.code == 3
-            wanted = {"invite": "by invite only", "closed": "takes no new accounts"}[registration]
-            assert wanted in stranger.err
-            taken = machine.does(*again(f"{registration}2", "one"), *with_pin)
-            assert "Its registration PIN holds for this account now" in taken.out
+    with machine.relay("--verify", "none", "--registration", "closed", "--port", port) as relay:
+        closed = machine.run(*again(relay))
+        assert (closed.code, "takes no new accounts" in closed.err) == (3, True)
+    with machine.relay("--verify", "none", "--registration", "invite", "--port", port) as relay:
+        bare = machine.run(*again(relay))
+        assert (bare.code, "you need one too, and its registration PIN" in bare.err) == (3, True)
+        assert not (machine.folder / "config" / "profiles" / "new").exists()
+        invite = machine.does("admin", "invite", "--data", str(machine.folder / "relay")).out.split()[0]
+        taken = machine.does(*again(relay), "--invite", invite)
+        assert "Its registration PIN holds for this account now" in taken.out
 
 
 def test_a_pin_that_was_removed_is_none(machine: Machine, relay: RelayServer) -> None:

@@ -10,6 +10,8 @@ from msgspec.structs import replace
 
 from tests.relay_client import NUMBERS, FrameClient, Person, connected, logged_in
 from tests.relay_host import RelayHost, relay_host
+from zap2.server.handlers import signup
+from zap2.server.hub import Hub
 from zap2.server.limits import Limits, Rate
 from zap2.wire import frames as f
 from zap2.wire.fields import ErrorCode
@@ -216,6 +218,19 @@ async def test_who_is_connected_is_told_at_once_and_with_each_renewal() -> None:
             assert client.pushed.empty()
 
 
+async def test_a_renewal_tells_its_own_connection_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever has lost a number and renews without a pause costs no look at all connections, and no word to a relay."""
+    async with relay_host(verify="log") as host:
+        old = await _member(host, NUMBERS[0], _PIN)
+        await _take_over(host, NUMBERS[0], _PIN)
+        told = list[object]()
+        async with logged_in(host.port, old) as client:
+            monkeypatch.setattr(Hub, "tell_number_lost", lambda _, uid: told.append(uid))
+            await client.get(f.TokenIssued, f.RenewToken)
+            assert await client.next_pushed() == f.NumberLost()
+        assert told == []
+
+
 async def test_an_account_without_a_number_gets_no_pin_and_is_not_listed() -> None:
     async with relay_host(verify="log") as host:
         old = await _member(host, NUMBERS[0], _PIN)
@@ -273,97 +288,184 @@ async def test_the_pin_of_an_idle_account_goes_over_only_if_it_was_given() -> No
         assert (answer.took_over, answer.has_pin) == (True, True)
 
 
-# ---------------------------------------------------------------------------- taking over without an invite
+# -------------------------------------------------------------------- taking over where not everybody may sign up
 
 
-async def _owner_and_others(folder: Path) -> tuple[Person, Person]:
-    """Make a member with a PIN (number 0) and one without (number 1), while the relay is open."""
+async def _owner_and_others(folder: Path) -> int:
+    """Make a member with a PIN (number 0) and one without (number 1), while the relay is open; gives the time."""
     async with relay_host(folder, verify="log") as host:
-        return await _member(host, NUMBERS[0], _PIN), await _member(host, NUMBERS[1])
+        await _member(host, NUMBERS[0], _PIN)
+        await _member(host, NUMBERS[1])
+        host.clock.advance(_DAY_S)
+        return host.clock.at_ms
 
 
-@pytest.mark.parametrize("registration", ["invite", "closed"])
-async def test_the_pin_needs_no_invite(registration: str, tmp_path: Path) -> None:
-    """It brings no new member. Repeated, it needs neither the PIN nor an invite: the answer may have been lost."""
-    await _owner_and_others(tmp_path)
-    async with relay_host(tmp_path, verify="log", registration=registration) as host:
-        new = Person()
+@pytest.mark.parametrize("verify", ["log", "none"])
+@pytest.mark.parametrize(
+    ("registration", "code"),
+    [("invite", ErrorCode.INVITE_NEEDED), ("closed", ErrorCode.REGISTRATION_CLOSED)],
+)
+async def test_outsiders_hear_the_same_of_every_number(
+    registration: str, code: ErrorCode, verify: str, tmp_path: Path
+) -> None:
+    """A member with a PIN, one without, and nobody: the same refusal, no code sent, and none that is out voided."""
+    at_ms = await _owner_and_others(tmp_path)
+    async with relay_host(tmp_path, verify=verify, registration=registration) as host:
+        host.clock.at_ms = at_ms
         async with connected(host.port) as client:
-            host.clock.advance(600)
-            started = await client.get(
-                f.VerificationStarted, lambda rid: f.StartVerification(rid, NUMBERS[0], None, True)
-            )
-            await client.heard()
+            for number in NUMBERS[:3]:
+                for invite in (None, "abcd-efgh-ijkl-mnop"):
+                    error = await client.refused(partial(f.StartVerification, number=number, invite=invite))
+                    assert error.code == code
+        assert host.codes.sent == []
+
+
+async def test_outsiders_neither_void_nor_delay_a_code(tmp_path: Path) -> None:
+    async with relay_host(registration="invite", verify="log") as host:
+        (invite,) = await host.relay.operator.invites(1, 3600)
+        async with connected(host.port) as newcomer, connected(host.port) as other:
+
+            def ask(rid: int) -> f.StartVerification:
+                return f.StartVerification(rid, NUMBERS[0], invite)
+
+            started = await newcomer.get(f.VerificationStarted, ask)
+            host.clock.advance(started.resend_after_s)
+            await other.refused(lambda rid: f.StartVerification(rid, NUMBERS[0]))
             code = host.codes.sent[-1][1]
-            answer = await client.get(f.Ticket, lambda rid: f.CheckCode(rid, started.number, code))
-            ticket = answer.ticket
-            error = await client.refused(lambda rid: client.registration(rid, new, ticket))
-            assert error.code == ErrorCode.PIN_NEEDED
-            done = await client.get(f.Registered, lambda rid: client.registration(rid, new, ticket, pin=_PIN))
-            assert (done.took_over, done.has_pin) == (True, True)
-            await client.get(f.Registered, lambda rid: client.registration(rid, new, ticket))
-        assert await _found(host, new, NUMBERS[0]) == f.Found(2, new.uid)
-
-
-@pytest.mark.parametrize("registration", ["invite", "closed"])
-async def test_asking_does_not_tell_which_numbers_are_members(registration: str, tmp_path: Path) -> None:
-    """One with a PIN, one without, and a stranger: the same answers in the same order, and one code is sent."""
-    await _owner_and_others(tmp_path)
-    async with relay_host(tmp_path, verify="log", registration=registration) as host:
-        host.clock.advance(2 * _DAY_S)
-        answers = []
-        for number in NUMBERS[:3]:
-
-            def ask(rid: int, number: str = number) -> f.StartVerification:
-                return f.StartVerification(rid, number, None, True)
-
-            def give(rid: int, number: str = number) -> f.CheckCode:
-                return f.CheckCode(rid, number, "no")
-
-            async with connected(host.port) as client:
-                started = await client.ask(ask)
-                assert isinstance(started, f.VerificationStarted)
-                assert started.number == number
-                again, wrong = await client.refused(ask), await client.refused(give)
-                answers.append((started.expires_in_s, started.resend_after_s, again.code, wrong.code))
-        assert set(answers) == {(600, 30, ErrorCode.RESEND_TOO_SOON, ErrorCode.WRONG_CODE)}
-        assert [number for number, _ in host.codes.sent] == [NUMBERS[0]]
+            await newcomer.get(f.Ticket, lambda rid: f.CheckCode(rid, started.number, code))
+            await newcomer.get(f.VerificationStarted, ask)
 
 
 def _again(made: f.Register, rid: int) -> f.Register:
     return replace(made, rid=rid)
 
 
-@pytest.mark.parametrize(
-    ("registration", "code"),
-    [("invite", ErrorCode.INVITE_NEEDED), ("closed", ErrorCode.REGISTRATION_CLOSED)],
-)
-async def test_nobody_becomes_a_member_without_an_invite(
-    registration: str, code: ErrorCode, tmp_path: Path
-) -> None:
-    """Not a stranger whose proof was made while that was allowed, and not who proves an idle account's number."""
+@pytest.mark.parametrize("verify", ["log", "none"])
+async def test_a_pin_replaces_no_invite(verify: str, tmp_path: Path) -> None:
+    """One invite makes one account: the PIN is looked at after it, and neither does without the other."""
+    await _owner_and_others(tmp_path)
+    async with relay_host(tmp_path, verify="log") as host, connected(host.port) as client:
+        host.clock.advance(_DAY_S)
+        early, at_ms = await _ticket(host, client, NUMBERS[0]), host.clock.at_ms
+    async with relay_host(tmp_path, verify=verify, registration="invite") as host:
+        host.clock.at_ms = at_ms
+        first, second = await host.relay.operator.invites(2, 3600)
+        new, third = Person(), Person()
+        async with connected(host.port) as client:
+            for pin in (None, "wrong one", _PIN) * 3:
+                error = await client.refused(
+                    partial(_again, client.registration(1, Person(), early, pin=pin))
+                )
+                assert error.code == ErrorCode.INVITE_NEEDED
+            for pin, code in ((None, ErrorCode.PIN_NEEDED), ("wrong one", ErrorCode.WRONG_PIN)):
+                error = await client.refused(
+                    partial(_again, client.registration(1, new, early, first, pin=pin))
+                )
+                assert error.code == code
+            made = client.registration(1, new, early, first, pin=_PIN)
+            done = await client.get(f.Registered, partial(_again, made))
+            assert (done.took_over, done.has_pin) == (True, True)
+            # The answer may have been lost: repeated, it needs neither of the two.
+            await client.get(f.Registered, lambda rid: client.registration(rid, new, early))
+            error = await client.refused(lambda rid: f.StartVerification(rid, NUMBERS[0], first))
+            assert error.code == ErrorCode.INVITE_NEEDED
+        async with connected(host.port) as client:
+            host.clock.advance(600)
+            started = await client.get(
+                f.VerificationStarted, lambda rid: f.StartVerification(rid, NUMBERS[0], second)
+            )
+            ticket = started.ticket
+            if ticket is None:
+                given = host.codes.sent[-1][1]
+                ticket = (await client.get(f.Ticket, lambda rid: f.CheckCode(rid, NUMBERS[0], given))).ticket
+            error = await client.refused(
+                partial(_again, client.registration(1, third, ticket, first, pin=_PIN))
+            )
+            assert error.code == ErrorCode.INVITE_NEEDED
+            await client.get(
+                f.Registered, partial(_again, client.registration(1, third, ticket, second, pin=_PIN))
+            )
+        assert (await host.relay.operator.stats())["accounts"] == 4
+
+
+async def test_nobody_registers_at_a_closed_relay(tmp_path: Path) -> None:
+    """Whatever was proved while it was open: not a stranger, not a member with the PIN, not for an idle number."""
+    await _owner_and_others(tmp_path)
     async with relay_host(tmp_path, verify="log") as host:
-        await _member(host, NUMBERS[0], _PIN)
-        await _member(host, NUMBERS[1])
-        host.clock.advance(8 * _DAY_S)
+        host.clock.advance(9 * _DAY_S)
         async with connected(host.port) as client:
             tickets = [await _ticket(host, client, number) for number in NUMBERS[:3]]
         at_ms = host.clock.at_ms
-    async with relay_host(tmp_path, verify="log", registration=registration) as host:
+    async with (
+        relay_host(tmp_path, verify="log", registration="closed") as host,
+        connected(host.port) as client,
+    ):
         host.clock.at_ms = at_ms
+        for ticket in tickets:
+            for pin in (None, _PIN):
+                error = await client.refused(
+                    partial(_again, client.registration(1, Person(), ticket, pin=pin))
+                )
+                assert error.code == ErrorCode.REGISTRATION_CLOSED
+
+
+async def test_a_number_goes_on_unlisted_after_a_move() -> None:
+    async with relay_host(verify="log") as host:
+        shy, other = await _member(host, NUMBERS[0], _PIN), await _member(host, NUMBERS[1])
+        async with logged_in(host.port, shy) as client:
+            await client.get(f.Done, lambda rid: f.SetListed(rid, False))
+        _, moved = await _take_over(host, NUMBERS[0], _PIN)
+        _, fresh = await _take_over(host, NUMBERS[2])
+        assert (moved.is_listed, fresh.is_listed) == (False, True)
+        answer = await _found(host, other, NUMBERS[0])
+        assert isinstance(answer, f.Error)
+        assert answer.code == ErrorCode.NOT_FOUND
+
+
+async def test_who_moved_to_another_number_meanwhile_lost_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The store decides of two at once: whom nothing was taken from is told nothing and keeps the PIN."""
+    async with relay_host(verify="log") as host:
+        old, new = await _member(host, NUMBERS[0], _PIN), Person()
+        async with (
+            logged_in(host.port, old) as client,
+            connected(host.port) as one,
+            connected(host.port) as two,
+        ):
+            ticket, moving = await _ticket(host, one, NUMBERS[0]), await _ticket(host, two, NUMBERS[1])
+
+            async def moved_meanwhile(*_: object) -> str:
+                await two.register(old, moving)
+                return "hash"
+
+            monkeypatch.setattr(signup, "hashed_pin", moved_meanwhile)
+            done = await one.get(f.Registered, lambda rid: one.registration(rid, new, ticket, pin=_PIN))
+            assert (done.took_over, done.has_pin) == (False, False)
+            await client.heard()
+            assert client.pushed.empty()
         async with connected(host.port) as client:
-            for ticket in tickets:
-                error = await client.refused(partial(_again, client.registration(1, Person(), ticket)))
-                assert error.code == code
-            error = await client.refused(lambda rid: client.registration(rid, Person(), tickets[2], pin=_PIN))
-            assert error.code == code
-            # What does not say that it takes over is refused at once, and no code is sent.
-            error = await client.refused(lambda rid: f.StartVerification(rid, NUMBERS[0]))
-            assert error.code == code
-            assert host.codes.sent == []
-            await client.get(
-                f.Registered, lambda rid: client.registration(rid, Person(), tickets[0], pin=_PIN)
-            )
+            assert (await client.log_in(old)).has_number
+
+
+@pytest.mark.parametrize("days", [0, 8])
+async def test_a_block_holds_for_the_number(days: int) -> None:
+    """Whoever is blocked does not come back: not by the PIN, not once the account is idle, not by another number."""
+    async with relay_host(verify="log") as host:
+        old = await _member(host, NUMBERS[0], _PIN)
+        async with connected(host.port) as client:
+            tickets = [await _ticket(host, client, number) for number in (NUMBERS[0], NUMBERS[0], NUMBERS[1])]
+            await host.relay.operator.block(NUMBERS[0])
+            for person, ticket in zip((Person(), old, old), tickets, strict=True):
+                error = await client.refused(
+                    partial(_again, client.registration(1, person, ticket, pin=_PIN))
+                )
+                assert error.code == ErrorCode.ACCOUNT_BLOCKED
+        host.clock.advance(days * _DAY_S + 4000)
+        async with connected(host.port) as client:
+            answer = await _prove(host, client, NUMBERS[0])
+            assert isinstance(answer, f.Error)
+            assert answer.code == ErrorCode.ACCOUNT_BLOCKED
+        await host.relay.operator.unblock(NUMBERS[0])
+        await _take_over(host, NUMBERS[0], _PIN)
 
 
 # ----------------------------------------------------------------------------------------- being found

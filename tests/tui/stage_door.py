@@ -49,8 +49,7 @@ class StageSignup:
     async def request_code(self, number: str, *, invite: str | None = None) -> VerificationView:
         """Take a number."""
         self._enter("request_code", number, *([] if invite is None else [invite]))
-        if invite is not None:
-            self._check_invite(invite)
+        self._check_invite(invite)
         if not number.startswith("+"):
             raise InvalidPhoneNumber("This number has no country code.")
         return VerificationView(number, self.asks_code, "log", 600.0, 30.0)
@@ -71,8 +70,7 @@ class StageSignup:
     ) -> Client:
         """Make the profile."""
         self._enter("create", name, passphrase, *[given for given in (invite, pin) if given is not None])
-        if not self.pin:
-            self._check_invite(invite)
+        self._check_invite(invite)
         if self.pin and pin is None:
             raise Refused("pin-needed", "Another account has this number; its registration PIN is needed.")
         if self.pin and pin != self.pin:
@@ -84,8 +82,6 @@ class StageSignup:
     def _check_invite(self, invite: str | None) -> None:
         if self.registration == "invite" and invite != self.invite:
             raise Refused("invite-needed", "This invite is unknown, was used, or has expired.")
-        if self.registration == "closed":
-            raise Refused("registration-closed", "This relay takes no new accounts.")
 
     async def close(self) -> None:
         """Give up."""

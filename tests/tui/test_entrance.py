@@ -222,6 +222,17 @@ async def test_another_number_needs_no_pin_any_more() -> None:
         await until(pilot, lambda: isinstance(app.screen, ChatScreen))
 
 
+async def test_a_closed_relay_is_said_at_once() -> None:
+    """Guards that nobody types a number into a relay that takes nobody, also not one to take over."""
+    app = _first_run(StageSignup(StageClient(), registration="closed", pin="4711"))
+    async with running(app) as pilot:
+        for _ in range(2):
+            await pilot.press("enter")
+            await until(pilot, lambda: "takes no new accounts" in screen_text(app))
+            assert "Which relay?" in screen_text(app)
+            assert app.screen.query_one("#relay-field", Input).has_focus
+
+
 async def test_what_is_typed_between_two_steps_arrives_in_the_next_one() -> None:
     """Guards people who type faster than the relay answers: no key is lost, and none lands in the wrong field."""
     signup = StageSignup(StageClient(), registration="invite")

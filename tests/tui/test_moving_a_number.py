@@ -1,10 +1,10 @@
-"""A number moves to a new profile, also where newcomers need an invite, and leaves an account without one behind."""
+"""A number moves to a new profile, and leaves an account without one behind."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
-from textual.widgets import Button, Input
+from textual.widgets import Button
 
 from tests.tui.running import Driver, app_for, running, screen_text, until, write
 from tests.tui.seeds import furnished
@@ -12,7 +12,6 @@ from tests.tui.stage import RELAY, StageClient
 from tests.tui.stage_door import PASSPHRASE, StageEntrance, StageSignup
 from zap2.client.api import MeChanged
 from zap2.client.words import number_notice, takeover_notice
-from zap2.errors import Refused
 from zap2.tui.app import Zap2App
 from zap2.tui.screens.settings import SettingsScreen
 from zap2.tui.widgets.bars import NoticeBar
@@ -34,78 +33,27 @@ def _words(app: Zap2App) -> str:
     return " ".join(screen_text(app).replace("│", " ").replace("┃", " ").split())
 
 
-async def test_a_closed_relay_is_said_at_once_and_lets_a_number_move() -> None:
-    """Guards that nobody types a number unwarned where nobody new is taken; with a PIN it still moves."""
-    signup = StageSignup(StageClient(), registration="closed", pin="4711")
-    app = _first_run(signup)
-    async with running(app) as pilot:
-        await pilot.press("enter")
-        await until(pilot, lambda: "takes no new accounts" in screen_text(app))
-        assert "Which relay?" in screen_text(app)
-        assert app.screen.query_one("#relay-field", Input).has_focus
-        await pilot.press("enter")
-        await until(pilot, lambda: "Your phone number" in screen_text(app))
-        assert "takes no new accounts" in screen_text(app)
-        await _fill(pilot, app, "+4915123456789", "The six-digit code")
-        await _fill(pilot, app, "123456", "Your name")
-        await _fill(pilot, app, "Bo", "A passphrase")
-        await _fill(pilot, app, PASSPHRASE, "once more")
-        await _fill(pilot, app, PASSPHRASE, "The registration PIN of your number")
-        await _fill(pilot, app, "4711", "No conversations yet")
-    assert signup.calls[-2] == ("create", "Bo", PASSPHRASE, "4711")
-
-
-async def test_a_number_moves_with_its_pin_and_without_an_invite() -> None:
-    """Guards the member of a relay by invite who has a new computer: what happens is said, before and after."""
+async def test_a_number_moves_with_an_invite_and_its_pin() -> None:
+    """Guards the member of a relay by invite who has a new computer: what is needed is said, and what happened."""
     signup = StageSignup(StageClient(), registration="invite", pin="4711")
     signup.notice = takeover_notice(has_pin=True)
     app = _first_run(signup)
     async with running(app) as pilot:
         await pilot.press("enter")
         await until(pilot, lambda: "Your invite" in screen_text(app))
-        assert "None is needed for a number that has an account here" in _words(app)
+        assert "To move your number here from another device you need one too." in _words(app)
         await pilot.press("enter")
-        await until(pilot, lambda: "Enter once more goes on without." in _words(app))
-        await pilot.press("enter")
-        await until(pilot, lambda: "Your phone number" in screen_text(app))
+        await until(pilot, lambda: "! Write the invite" in screen_text(app))
+        await _fill(pilot, app, signup.invite, "Your phone number")
         await _fill(pilot, app, "+4915123456789", "The six-digit code")
-        assert "has an account with a registration PIN at this relay, the relay made a code" in _words(app)
-        assert "If none comes, there is no such account." in _words(app)
         await _fill(pilot, app, "123456", "Your name")
         await _fill(pilot, app, "Bo", "A passphrase")
         await _fill(pilot, app, PASSPHRASE, "once more")
         await _fill(pilot, app, PASSPHRASE, "The registration PIN of your number")
         await _fill(pilot, app, "4711", "No conversations yet")
         await until(pilot, lambda: "Its registration PIN holds for this account now" in _words(app))
-    assert ("request_code", "+4915123456789") in signup.calls
-    assert ("create", "Bo", PASSPHRASE, "4711") in signup.calls
-
-
-async def test_an_invite_after_all_has_a_code_sent() -> None:
-    """Guards the newcomer who went on without an invite: no code came, and with one it is asked for anew."""
-    signup = StageSignup(StageClient(), registration="invite")
-    app = _first_run(signup)
-    async with running(app) as pilot:
-        await pilot.press("enter")
-        await until(pilot, lambda: "Your invite" in screen_text(app))
-        await pilot.press("enter", "enter")
-        await until(pilot, lambda: "Your phone number" in screen_text(app))
-        await _fill(pilot, app, "+4915123456789", "The six-digit code")
-        await pilot.press("escape", "escape")
-        await until(pilot, lambda: "Your invite" in screen_text(app))
-        # The relay counts the time as if a code had been sent; that one is out already, it must not be told.
-        signup.refusals["request_code"] = Refused("resend-too-soon", "Ask for another one in 25 s.", 25.0)
-        await _fill(pilot, app, signup.invite, "Your phone number")
-        await pilot.press("enter")
-        await until(pilot, lambda: "! Ask for another one in 25 s." in _words(app))
-        del signup.refusals["request_code"]
-        await pilot.press("enter")
-        await until(pilot, lambda: "The relay made a code for" in _words(app))
-    assert [call for call in signup.calls if call[0] == "request_code"] == [
-        ("request_code", "+4915123456789"),
-        *[("request_code", "+4915123456789", signup.invite)] * 2,
-    ]
-    assert "expect_code" not in {call[0] for call in signup.calls}
+    assert ("request_code", "+4915123456789", signup.invite) in signup.calls
+    assert ("create", "Bo", PASSPHRASE, signup.invite, "4711") in signup.calls
 
 
 async def test_a_number_that_is_lost_is_said_at_once_and_stays_said() -> None:

@@ -18,7 +18,7 @@ from zap2.cli.running import run_async
 from zap2.cli.session import add_connect_option, settle, wait_until_online
 from zap2.client.admission import check_invite
 from zap2.client.agent import Agent
-from zap2.client.api import RelayView, VerificationView
+from zap2.client.api import VerificationView
 from zap2.client.signup import ProfileSignup
 from zap2.engine.account import check_name
 from zap2.errors import CodeNeeded, Refused, Unreachable, UsageError, VaultError, Zap2Error
@@ -26,19 +26,13 @@ from zap2.phone import format_number, parse_number
 from zap2.vault.profile import ProfileFolder
 
 _WRONG_CODE: Final = "wrong-code"
-_INVITE_NEEDED: Final = "invite-needed"
-_CLOSED: Final = "registration-closed"
 _PROOF_EXPIRED: Final = "ticket-invalid"
 _ROOM_B: Final = 1024 * 1024
 """Less than this is too little for a vault that has just been made."""
 
-_TAKES_OVER: Final = (
-    "A number that has an account here moves with its registration PIN instead: --pin-file FILE."
-)
-_IF_MEMBER: Final = "if this number has an account with a registration PIN here, "
 _OPTIONS: Final = {
-    _INVITE_NEEDED: f"Ask the relay's host for an invite, and give it with --invite CODE. {_TAKES_OVER}",
-    _CLOSED: f"Ask the relay's host, or use another relay. {_TAKES_OVER}",
+    "invite-needed": "Ask the relay's host for an invite, and give it with --invite CODE. To move a number that has an"
+    " account here you need one too, and its registration PIN.",
     "pin-needed": "If the number is yours, write the PIN that you set for it into a file: --pin-file FILE.",
     "resend-too-soon": "The code that was sent is good: give it with --code CODE.",
 }
@@ -91,17 +85,16 @@ async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number:
             warn(
                 f"the relay's key is taken on trust; ask its host whether its fingerprint is {relay.fingerprint}"
             )
-        is_for_owners = _takes_over(relay, invite, pin)
         # A code is good once: what was refused after it, for an invite or a PIN, needs no other one.
         is_proved = signup.take_up(number)
         if not is_proved:
-            await _prove(signup, number, arguments.code, invite, is_for_owners=is_for_owners)
+            await _prove(signup, number, arguments.code, invite)
         try:
             agent = await signup.create(arguments.name, secret, invite=invite, pin=pin)
         except Refused as error:
             if not is_proved or error.code != _PROOF_EXPIRED:
                 raise
-            await _prove(signup, number, arguments.code, invite, is_for_owners=is_for_owners)
+            await _prove(signup, number, arguments.code, invite)
             agent = await signup.create(arguments.name, secret, invite=invite, pin=pin)
     except Refused as error:
         raise Refused(
@@ -122,20 +115,7 @@ async def _sign_up(arguments: argparse.Namespace, folder: ProfileFolder, number:
     return 0
 
 
-def _takes_over(relay: RelayView, invite: str | None, pin: str | None) -> bool:
-    """Say whether this works only for a number that has an account with a PIN. Raises Refused: it cannot work."""
-    if relay.registration == "open" or (relay.registration == "invite" and invite is not None):
-        return False
-    if pin is not None:
-        return True
-    if relay.registration == "invite":
-        raise Refused(_INVITE_NEEDED, "This relay takes new accounts by invite only.")
-    raise Refused(_CLOSED, "This relay takes no new accounts.")
-
-
-async def _prove(
-    signup: ProfileSignup, number: str, code: str | None, invite: str | None, *, is_for_owners: bool
-) -> None:
+async def _prove(signup: ProfileSignup, number: str, code: str | None, invite: str | None) -> None:
     """Prove the number with a code that is there, or have one sent and ask for it. Raises CodeNeeded, Refused."""
     if code is not None:
         signup.expect_code(number)
@@ -143,14 +123,11 @@ async def _prove(
         return
     started = await signup.request_code(number, invite=invite)
     if started.is_needed:
-        await _ask_for_code(signup, started, _IF_MEMBER if is_for_owners else "")
+        await _ask_for_code(signup, started)
 
 
-async def _ask_for_code(signup: ProfileSignup, started: VerificationView, condition: str) -> None:
+async def _ask_for_code(signup: ProfileSignup, started: VerificationView) -> None:
     """Ask for the code until it is right.
-
-    Args:
-        condition: on which there is one; empty where there is.
 
     Raises:
         CodeNeeded: standard input ended before there was a code, or is not text.
@@ -158,11 +135,9 @@ async def _ask_for_code(signup: ProfileSignup, started: VerificationView, condit
     """
     number, minutes = format_number(started.number), round(started.expires_in_s / 60)
     if started.method == "log":
-        warn(
-            f"{condition}the code for {number} is in the relay's log; ask its host (it is good for {minutes} minutes)"
-        )
+        warn(f"the code for {number} is in the relay's log; ask its host (it is good for {minutes} minutes)")
     else:
-        warn(f"{condition}a code was sent to {number} (it is good for {minutes} minutes)")
+        warn(f"a code was sent to {number} (it is good for {minutes} minutes)")
     refusal: Refused | None = None
     _prompt()
     async for code in stdin.lines():
@@ -179,8 +154,6 @@ async def _ask_for_code(signup: ProfileSignup, started: VerificationView, condit
             _prompt()
     if refusal is not None:
         raise refusal
-    if condition:
-        raise CodeNeeded(f"Nothing is set up before the code for {number} is given.")
     raise CodeNeeded(f"A code for {number} was issued, and nothing is set up before it is given.")
 
 

@@ -198,9 +198,6 @@ class Signup(Protocol):
     async def request_code(self, number: str, *, invite: str | None = None) -> VerificationView:
         """Check a number and have a code sent to it; `invite` where the relay's registration is `invite`.
 
-        Without one there, and where it is `closed`, a code comes only to a number that has an account with a
-        registration PIN, and nobody is told whether it has.
-
         Raises InvalidPhoneNumber (nothing was sent), Refused (`invite-needed`, …), Unreachable.
         """
         ...

@@ -48,7 +48,6 @@ class _Progress:
     """What the steps so far gave."""
 
     address: RelayAddress | None = None
-    registration: str = ""
     number: str | None = field(default=None, repr=False)
     ticket: bytes | None = field(default=None, repr=False)
 
@@ -88,14 +87,13 @@ class ProfileSignup:
                 "Check the address for typing errors, and ask the relay's host for it.",
             ) from None
         self._registration = registration
-        self._progress = _Progress(RelayAddress.parse(relay.address), relay.registration)
+        self._progress = _Progress(RelayAddress.parse(relay.address))
         return relay
 
     async def request_code(self, number: str, *, invite: str | None = None) -> VerificationView:
         """Check a number and have a code sent to it."""
         e164 = parse_number(number)
-        takes_over = invite is None and self._progress.registration != "open"
-        started = await self._connected().start_verification(e164, invite=invite, takes_over=takes_over)
+        started = await self._connected().start_verification(e164, invite=invite)
         self._progress.number = started.view.number
         self._progress.ticket = started.ticket
         return started.view
@@ -118,7 +116,7 @@ class ProfileSignup:
 
         def read() -> _Progress:
             relay = RelayAccount(vault.store)
-            return _Progress(relay.address, "", account.number(vault.store), relay.ticket)
+            return _Progress(relay.address, account.number(vault.store), relay.ticket)
 
         try:
             if await vault.is_registered():

@@ -80,13 +80,12 @@ class RevokeTokens(Frame, tag=5, frozen=True):
 class StartVerification(Frame, tag=6, frozen=True):
     """Ask for a code to be sent to a phone number → VerificationStarted. Before log-in.
 
-    `invite`, not used up by this, is needed where the greeting says so, unless `takes_over`: a PIN will be given.
+    `invite` is needed where the greeting says so, and is not used up by this.
     """
 
     rid: Rid
     number: Number
     invite: Invite | None = None
-    takes_over: bool = False
 
 
 class CheckCode(Frame, tag=7, frozen=True):
@@ -275,12 +274,14 @@ class Registered(Frame, tag=70, frozen=True):
     """The account exists; log in with Authenticate.
 
     `took_over`: by this, another account lost the number. `has_pin`: its PIN, given for that, is this account's now.
+    `is_listed` is false if others do not find the account by its number: that goes over with a number, too.
     """
 
     rid: Rid
     uid: Bytes32
     took_over: bool = False
     has_pin: bool = False
+    is_listed: bool = True
 
 
 class Published(Frame, tag=71, frozen=True):

@@ -118,16 +118,12 @@ class RegistrationClient:
             verification=_method(connection.greeting.verification),
         )
 
-    async def start_verification(
-        self, number: str, *, invite: str | None = None, takes_over: bool = False
-    ) -> Started:
+    async def start_verification(self, number: str, *, invite: str | None = None) -> Started:
         """Have a code sent to a number; go on with `check_code`, unless the ticket is there already.
 
         Args:
             number: as the person wrote it.
             invite: the host's invite, where the relay asks for one; it is not used up yet.
-            takes_over: in place of an invite, that the number has an account here whose PIN will be given; a code is
-                sent only where that is so.
 
         Raises:
             Refused: `invalid-number`, `number-registered`, `registration-closed`, `invite-needed`, `code-not-sent`,
@@ -136,7 +132,7 @@ class RegistrationClient:
         """
         connection = await self._connected()
         started = await connection.request(
-            lambda rid: StartVerification(rid, number, invite, takes_over), VerificationStarted
+            lambda rid: StartVerification(rid, number, invite), VerificationStarted
         )
         if not _E164.fullmatch(started.number):
             raise ProtocolViolation("The relay answered with something that is not a phone number.")

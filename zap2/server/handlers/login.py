@@ -12,7 +12,16 @@ from zap2.ids import Uid
 from zap2.server.services import Login, Peer, Services, login_of, require
 from zap2.server.store.port import Device, TokenOwner
 from zap2.wire.fields import CloseCode, ErrorCode
-from zap2.wire.frames import Authenticate, Done, LoggedIn, RenewToken, Resume, RevokeTokens, TokenIssued
+from zap2.wire.frames import (
+    Authenticate,
+    Done,
+    LoggedIn,
+    NumberLost,
+    RenewToken,
+    Resume,
+    RevokeTokens,
+    TokenIssued,
+)
 from zap2.wire.statements import login_statement
 
 _TOKEN_SIZE_B: Final = 32
@@ -60,9 +69,10 @@ async def renew_token(services: Services, peer: Peer, frame: RenewToken) -> Toke
     now_ms = services.now_ms()
     login = login_of(peer)
     require(services.limiter.logins_per_account, login.uid, now_ms)
-    if not await _admit(services, login.uid, now_ms):
+    device = services.hub.get(login.mailbox)
+    if not await _admit(services, login.uid, now_ms) and device is not None:
         # It was told when that happened, unless it logged in just then, or the word from another relay was lost.
-        services.hub.tell_number_lost(login.uid)
+        device.tell(NumberLost())
     token, owner = await _issue(services, login.uid, login.device, now_ms)
     await services.tokens.drop_token(login.token_hash)
     login.token_hash, login.expires_at_ms = _hash(token), owner.expires_at_ms

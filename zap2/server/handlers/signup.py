@@ -1,14 +1,12 @@
 """From a phone number to an account: code, ticket, registration.
 
 A number that has an account goes over to another one with that account's PIN, or without it once the account is idle.
-With the PIN it is the same person at another device, so that is no new member: it needs no invite, is allowed where
-registration is closed, and the PIN, which was just proved, stays with the number. Whether a number is a member's is
-told to nobody who has not proved it.
+The PIN, which was just proved, stays with the number. That makes an account too, so it needs an invite where others do:
+a PIN lets nobody in. Whether a number is a member's is told to nobody without an invite, or who has not proved it.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from typing import Final
 
@@ -19,7 +17,15 @@ from zap2.server.code_delivery import CodeNotSent
 from zap2.server.handlers.pins import hashed_pin, right_pin
 from zap2.server.services import Peer, Services, require
 from zap2.server.store.members_port import Member
-from zap2.server.store.port import Admission, CodeCheck, CodePolicy, NewAccount, Registration, TooSoon
+from zap2.server.store.port import (
+    Admission,
+    CodeCheck,
+    CodePolicy,
+    NewAccount,
+    Registration,
+    TookOver,
+    TooSoon,
+)
 from zap2.wire.fields import ErrorCode
 from zap2.wire.frames import CheckCode, Register, Registered, StartVerification, Ticket, VerificationStarted
 from zap2.wire.statements import register_statement
@@ -50,11 +56,8 @@ async def start_verification(services: Services, peer: Peer, frame: StartVerific
     """Send a code, or give the ticket at once where the host asks for no proof."""
     now_ms = services.now_ms()
     require(services.limiter.verifications_per_source, peer.source, now_ms)
-    invite_hash = _needed_invite(services, frame.invite)
-    is_for_owners = frame.takes_over and invite_hash is not None
     # Before a code is sent, which costs the host money.
-    is_welcome = invite_hash is None or is_for_owners
-    if not (is_welcome or await services.members.has_invite(invite_hash or _NO_INVITE, now_ms)):
+    if not await _is_invited(services, _needed_invite(services, frame.invite), now_ms):
         raise _not_invited(services, frame.invite)
     number = parse(services, frame.number)
     number_key = services.keys.number_key(number)
@@ -76,28 +79,12 @@ async def start_verification(services: Services, peer: Peer, frame: StartVerific
             started.retry_after_s,
         )
     try:
-        if is_for_owners:
-            await _send_to_owner(services, number, number_key, code)
-        else:
-            await services.code_delivery.deliver(number, code, _POLICY.ttl_s)
+        await services.code_delivery.deliver(number, code, _POLICY.ttl_s)
     except CodeNotSent:
         raise Refused(
             ErrorCode.CODE_NOT_SENT, "The relay could not send the code.", started.resend_after_s
         ) from None
     return VerificationStarted(frame.rid, number, method, _POLICY.ttl_s, started.resend_after_s, None)
-
-
-async def _send_to_owner(services: Services, number: str, number_key: bytes, code: str) -> None:
-    """Send a code if the number has an account that gives it away for a PIN; nobody can tell whether it has."""
-
-    async def deliver() -> None:
-        # Whoever asks is told that a code was sent in any case, so a failure is for the host's log only.
-        with contextlib.suppress(CodeNotSent):
-            await services.code_delivery.deliver(number, code, _POLICY.ttl_s)
-
-    owner = await services.members.number_owner(number_key)
-    if owner is not None and owner.has_pin and not owner.is_blocked:
-        services.start(deliver())
 
 
 async def check_code(services: Services, peer: Peer, frame: CheckCode) -> Ticket:
@@ -136,14 +123,16 @@ async def register(services: Services, peer: Peer, frame: Register) -> Registere
         raise Refused(ErrorCode.BAD_SIGNATURE, "The identity or its proof does not verify.") from None
     account = NewAccount(identity.uid, frame.document, frame.document_signature, frame.device)
     ticket_hash = hashlib.sha256(frame.ticket).digest()
-    owner = await services.members.ticket_owner(ticket_hash, now_ms)
-    admission = Admission(_needed_invite(services, frame.invite))
-    if owner is not None and owner.uid != identity.uid:
-        pin = await _pin_of_owner(services, peer, owner, frame.pin, now_ms)
-        if pin is None:
-            admission = Admission(admission.invite_hash, owner.uid)
-        else:
-            admission = Admission(None, owner.uid, await hashed_pin(services, identity.uid, pin))
+    invite_hash = _needed_invite(services, frame.invite)
+    admission = Admission(invite_hash)
+    # Whoever is not invited hears nothing of the number, and guesses no PIN. The store refuses that, but for a
+    # registration that is repeated; and it refuses what is blocked.
+    if await _is_invited(services, invite_hash, now_ms):
+        owner = await services.members.ticket_owner(ticket_hash, now_ms)
+        if owner is not None and owner.uid != identity.uid and not owner.is_blocked:
+            pin = await _pin_of_owner(services, peer, owner, frame.pin, now_ms)
+            encoded = None if pin is None else await hashed_pin(services, identity.uid, pin)
+            admission = Admission(invite_hash, owner.uid, encoded)
     outcome = await services.store.register(ticket_hash, account, now_ms, admission)
     if outcome is Registration.TICKET_INVALID:
         raise Refused(
@@ -153,11 +142,15 @@ async def register(services: Services, peer: Peer, frame: Register) -> Registere
         raise _number_registered()
     if outcome is Registration.INVITE_INVALID:
         raise _not_invited(services, frame.invite)
-    if admission.replaces is not None:
-        services.hub.tell_number_lost(admission.replaces)
+    if outcome is Registration.ACCOUNT_BLOCKED:
+        raise _blocked()
+    took_over = isinstance(outcome, TookOver)
+    if isinstance(outcome, TookOver):
+        services.hub.tell_number_lost(outcome.former)
     member = await services.members.member(identity.uid)
-    has_pin = member is not None and member.has_pin
-    return Registered(frame.rid, identity.uid, admission.replaces is not None, has_pin)
+    if member is None:
+        return Registered(frame.rid, identity.uid, took_over)
+    return Registered(frame.rid, identity.uid, took_over, member.has_pin, member.is_listed)
 
 
 async def _pin_of_owner(
@@ -183,6 +176,8 @@ async def _pin_of_owner(
 async def _make_ticket(services: Services, number_key: bytes, now_ms: int) -> bytes:
     # Only whoever has proved possession of the number learns that it has an account.
     owner = await services.members.number_owner(number_key)
+    if owner is not None and owner.is_blocked:
+        raise _blocked()
     if owner is not None and not _can_lose_its_number(services, owner, now_ms):
         raise _number_registered()
     ticket = services.rng(_TICKET_SIZE_B)
@@ -191,7 +186,7 @@ async def _make_ticket(services: Services, number_key: bytes, now_ms: int) -> by
 
 
 def _can_lose_its_number(services: Services, owner: Member, now_ms: int) -> bool:
-    return not owner.is_blocked and (owner.has_pin or _is_idle(services, owner, now_ms))
+    return owner.has_pin or _is_idle(services, owner, now_ms)
 
 
 def _is_idle(services: Services, owner: Member, now_ms: int) -> bool:
@@ -210,12 +205,22 @@ def _needed_invite(services: Services, invite: str | None) -> bytes | None:
             return _NO_INVITE
 
 
+async def _is_invited(services: Services, invite_hash: bytes | None, now_ms: int) -> bool:
+    return invite_hash is None or await services.members.has_invite(invite_hash, now_ms)
+
+
 def _not_invited(services: Services, invite: str | None) -> Refused:
     if services.options.registration == "closed":
         return Refused(ErrorCode.REGISTRATION_CLOSED, "This relay takes no new accounts.")
     if invite is None:
         return Refused(ErrorCode.INVITE_NEEDED, "This relay takes new accounts by invite only.")
     return Refused(ErrorCode.INVITE_NEEDED, "This invite is unknown, was used, or has expired.")
+
+
+def _blocked() -> Refused:
+    return Refused(
+        ErrorCode.ACCOUNT_BLOCKED, "The relay's host has blocked the account that has this number."
+    )
 
 
 def _number_registered() -> Refused:

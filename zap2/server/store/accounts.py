@@ -17,6 +17,7 @@ from zap2.server.store.port import (
     PrekeyState,
     Registration,
     TokenOwner,
+    TookOver,
     TooSoon,
     lost_number_key,
 )
@@ -96,7 +97,7 @@ class Accounts:
 
     def register(
         self, ticket_hash: bytes, account: NewAccount, now_ms: int, admission: Admission
-    ) -> Registration:
+    ) -> Registration | TookOver:
         row = self._db.execute(
             "SELECT number_key, used_by FROM ticket WHERE ticket_hash = ? AND expires_at_ms > ?",
             (ticket_hash, now_ms),
@@ -106,15 +107,18 @@ class Accounts:
         number_key, used_by = row
         if used_by is not None:
             return Registration.DONE if used_by == account.uid else Registration.TICKET_INVALID
+        if admission.invite_hash is not None and not self._is_good(admission.invite_hash, now_ms):
+            return Registration.INVITE_INVALID
+        if self._is_blocked(number_key, account.uid):
+            return Registration.ACCOUNT_BLOCKED
         owner = self._owner(number_key)
         if owner not in (None, account.uid, admission.replaces):
             return Registration.NUMBER_TAKEN
-        if admission.invite_hash is not None and not self._use_up(admission.invite_hash, now_ms):
-            return Registration.INVITE_INVALID
-        if owner is not None and owner != account.uid:
+        former = None if owner == account.uid else owner
+        if former is not None:
             self._db.execute(
                 "UPDATE account SET number_key = ?, pin_hash = NULL WHERE uid = ?",
-                (lost_number_key(owner), owner),
+                (lost_number_key(former), former),
             )
         # The same identity with another number: the person changed it.
         (account_id,) = self._db.execute(
@@ -128,7 +132,7 @@ class Accounts:
                 account.document_signature,
                 number_key,
                 now_ms // _DAY_MS,
-                admission.pin,
+                None if former is None else admission.pin,
             ),
         ).fetchone()
         device = (account_id, account.device)
@@ -138,17 +142,42 @@ class Accounts:
             device,
         )
         self._db.execute("UPDATE ticket SET used_by = ? WHERE ticket_hash = ?", (account.uid, ticket_hash))
-        return Registration.DONE
+        self._db.execute("DELETE FROM invite WHERE invite_hash = ?", (admission.invite_hash,))
+        if former is None:
+            return Registration.DONE
+        self._inherit(account.uid, former)
+        return TookOver(former)
+
+    def _inherit(self, heir: Uid, former: Uid) -> None:
+        """Have what was decided about the one account hold for the other one."""
+        self._db.execute(
+            "UPDATE account SET is_listed = is_listed AND (SELECT is_listed FROM account WHERE uid = ?) WHERE uid = ?",
+            (former, heir),
+        )
+        self._db.execute(
+            "UPDATE mailbox SET max_messages = coalesce(old.max_messages, mailbox.max_messages),"
+            " max_size_b = coalesce(old.max_size_b, mailbox.max_size_b) FROM"
+            " (SELECT max_messages, max_size_b FROM mailbox JOIN device ON device.mailbox = mailbox.id"
+            " JOIN account ON account.id = device.account WHERE uid = ? LIMIT 1) AS old WHERE id IN"
+            " (SELECT mailbox FROM device JOIN account ON account.id = device.account WHERE uid = ?)",
+            (former, heir),
+        )
+
+    def _is_blocked(self, number_key: bytes, uid: Uid) -> bool:
+        row = self._db.execute(
+            "SELECT 1 FROM account WHERE (number_key = ? OR uid = ?) AND is_blocked", (number_key, uid)
+        ).fetchone()
+        return row is not None
 
     def _owner(self, number_key: bytes) -> Uid | None:
         row = self._db.execute("SELECT uid FROM account WHERE number_key = ?", (number_key,)).fetchone()
         return Uid(row[0]) if row else None
 
-    def _use_up(self, invite_hash: bytes, now_ms: int) -> bool:
-        used = self._db.execute(
-            "DELETE FROM invite WHERE invite_hash = ? AND expires_at_ms > ?", (invite_hash, now_ms)
-        )
-        return used.rowcount > 0
+    def _is_good(self, invite_hash: bytes, now_ms: int) -> bool:
+        row = self._db.execute(
+            "SELECT 1 FROM invite WHERE invite_hash = ? AND expires_at_ms > ?", (invite_hash, now_ms)
+        ).fetchone()
+        return row is not None
 
     def device(self, uid: Uid, device: int) -> Device | None:
         row = self._db.execute(

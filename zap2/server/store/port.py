@@ -62,7 +62,7 @@ class Admission:
     Args:
         invite_hash: the invite that this uses up; None where none is needed.
         replaces: the account that loses the number to this one, should it be the one that has it.
-        pin: the hash of a PIN that a new account has from the beginning.
+        pin: the hash of a PIN that goes over with the number, if that account does lose it.
     """
 
     invite_hash: bytes | None = None
@@ -80,12 +80,21 @@ def lost_number_key(uid: Uid) -> bytes:
 
 
 class Registration(Enum):
-    """How a registration ended. Only `DONE` has changed anything."""
+    """How a registration ended that took no number from anybody. Only `DONE` has changed anything."""
 
     DONE = "done"
     TICKET_INVALID = "ticket-invalid"
     NUMBER_TAKEN = "number-taken"
     INVITE_INVALID = "invite-invalid"
+    ACCOUNT_BLOCKED = "account-blocked"
+    """The account that has the number is blocked, or the one that asks for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class TookOver:
+    """The registration is done, and by it another account lost the number."""
+
+    former: Uid
 
 
 class PublishRefusal(Enum):
@@ -237,11 +246,13 @@ class RelayStore(Protocol):
 
     async def register(
         self, ticket_hash: bytes, account: NewAccount, now_ms: int, admission: Admission = ANYBODY
-    ) -> Registration:
+    ) -> Registration | TookOver:
         """Make an account with a ticket's number; again with the same ticket and document does nothing.
 
-        It was active today. An account that loses its number to it loses its PIN too, and keeps all else; that it has
-        no number can be told from then on, until it registers one.
+        It was active today. What is wrong with the invite is told before anything about the number is. An account that
+        loses its number to it loses its PIN too, and keeps all else; that it has no number can be told from then on,
+        until it registers one. With the number go what the host decided and its owner wished: a quota, and that it is
+        not listed.
         """
 
     async def find_number(self, number_key: bytes) -> Uid | None:

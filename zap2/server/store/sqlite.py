@@ -31,6 +31,7 @@ from zap2.server.store.port import (
     Registration,
     StoredBundle,
     TokenOwner,
+    TookOver,
     TooSoon,
 )
 from zap2.server.store.prekeys import Prekeys
@@ -96,7 +97,7 @@ class SqliteStore:
 
     async def register(
         self, ticket_hash: bytes, account: NewAccount, now_ms: int, admission: Admission = ANYBODY
-    ) -> Registration:
+    ) -> Registration | TookOver:
         return await self._commits.call(self._accounts.register, ticket_hash, account, now_ms, admission)
 
     async def find_number(self, number_key: bytes) -> Uid | None:

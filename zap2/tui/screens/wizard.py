@@ -24,10 +24,8 @@ from zap2.tui.passphrase import Strength, strength, strength_words
 from zap2.tui.screens.stepping import SteppedScreen
 from zap2.tui.screens.unlock import Entered
 from zap2.tui.screens.wizard_steps import (
-    CLOSED,
     CODE_DIGITS,
     FIRST_FIELD,
-    NO_INVITE,
     STEPS,
     TITLES,
     Step,
@@ -96,7 +94,7 @@ class WizardScreen(SteppedScreen):
         self._verification: VerificationView | None = None
         self._right_code: str | None = None
         self._resend_at_s = self._expires_at_s = 0.0
-        self._is_pin_needed = self._is_without_invite = self._is_for_owners = False
+        self._is_pin_needed = False
         self._weak_passphrase: str | None = None
 
     def compose(self) -> ComposeResult:
@@ -200,27 +198,26 @@ class WizardScreen(SteppedScreen):
 
     @on(Connected)
     def _connected(self, message: Connected) -> None:
+        if message.relay.registration == "closed":
+            self._refuse("! This relay takes no new accounts. Ask its host, or use another relay.")
+            return
         self._connected_to, self._relay = message.address, message.relay
         self._asked_number = self._verification = self._right_code = None
         self._is_pin_needed = False
         card = self.query_one("#relay-card", Static)
         card.update(relay_words(message.relay))
         card.set_class(not (message.relay.is_pinned and message.relay.is_encrypted), "-warn")
-        if message.relay.registration == "closed":
-            self._refuse(f"! {CLOSED} Enter once more goes on.")
-        else:
-            self._go_on()
+        self._go_on()
 
     def _leave_invite(self) -> None:
-        if not self._value("invite") and not self._is_without_invite:
-            self._is_without_invite = True
-            self._say("invite", NO_INVITE)
-        elif not self._value("invite") or self._takes("invite", check_invite):
+        if not self._value("invite"):
+            self._say("invite", "! Write the invite that the relay's host gave you.")
+        elif self._takes("invite", check_invite):
             self._go_on()
 
     @property
     def _invite(self) -> str | None:
-        return self._value("invite") or None if "invite" in self._route else None
+        return self._value("invite") if "invite" in self._route else None
 
     def _leave_phone(self) -> None:
         number = self._value("phone")
@@ -234,9 +231,7 @@ class WizardScreen(SteppedScreen):
             self._request_code(number)
 
     def _is_code_alive(self) -> bool:
-        is_doubtful = self._is_for_owners and self._invite is not None and self._right_code is None
-        is_alive = self._clock.monotonic_s() < self._expires_at_s and not is_doubtful
-        return "code" not in self._route or is_alive
+        return "code" not in self._route or self._clock.monotonic_s() < self._expires_at_s
 
     def _request_code(self, number: str) -> None:
         self._start("Asking the relay…")
@@ -253,12 +248,10 @@ class WizardScreen(SteppedScreen):
             self.query_one("#code-field", Input).value = ""
             self._is_pin_needed = False
         self._asked_number, self._verification, self._right_code = message.asked, verification, None
-        self._is_for_owners = bool(self._relay and self._relay.registration != "open" and not self._invite)
         now_s = self._clock.monotonic_s()
         self._resend_at_s = now_s + verification.resend_after_s
         self._expires_at_s = now_s + verification.expires_in_s
-        words = code_words(verification, is_for_owners=self._is_for_owners)
-        self.query_one("#code-words", Static).update(words)
+        self.query_one("#code-words", Static).update(code_words(verification))
         self._go("code" if verification.is_needed else "name")
 
     def _expect_code(self, wait_s: float) -> None:
@@ -351,7 +344,7 @@ class WizardScreen(SteppedScreen):
             self._go("pin")
         elif code == ErrorCode.INVITE_NEEDED and "invite" in self._route:
             self._go("invite", words)
-        elif code == ErrorCode.RESEND_TOO_SOON and self._step == "phone" and not self._is_for_owners:
+        elif code == ErrorCode.RESEND_TOO_SOON and self._step == "phone":
             self._expect_code(getattr(message.error, "retry_after_s", None) or 0.0)
         else:
             self._refuse(words)

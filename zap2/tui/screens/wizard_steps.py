@@ -27,15 +27,6 @@ TITLES: Final = {
 
 CODE_DIGITS: Final = 6
 
-CLOSED: Final = (
-    "This relay takes no new accounts. Only a number that has one here, with a registration PIN, can be moved to this "
-    "computer."
-)
-NO_INVITE: Final = (
-    "! Write the invite. Or, for a number that has an account here, with a registration PIN: Enter once more goes on "
-    "without."
-)
-
 FIRST_FIELD: Final = {step: f"#{step}-field" for step in STEPS}
 
 
@@ -80,8 +71,7 @@ class Step(Vertical):
             case "invite":
                 yield _text(
                     "This relay takes new people by invite only. Its host makes invites and gives you one; each "
-                    "is good for one account. None is needed for a number that has an account here with a "
-                    "registration PIN, to move it to this computer: leave this empty."
+                    "is good for one account. To move your number here from another device you need one too."
                 )
                 yield _label("Invite")
                 yield PromptInput(
@@ -181,23 +171,14 @@ def relay_words(relay: RelayView) -> str:
         if relay.is_encrypted
         else "! The connection itself is not encrypted. Messages still are; who writes to whom can be seen."
     )
-    lines = [f"Key  {groups}", sure, secret]
-    if relay.registration == "closed":
-        lines.append(f"! {CLOSED}")
-    return "\n".join(lines)
+    return f"Key  {groups}\n{sure}\n{secret}"
 
 
-def code_words(verification: VerificationView, *, is_for_owners: bool) -> str:
-    """Say where the code is; `is_for_owners`: there is one only for a number with an account that has a PIN."""
+def code_words(verification: VerificationView) -> str:
+    """Say where the code is."""
     how = {
         "log": "Ask the relay's host for it: it stands in the relay's log.",
         "smtp": "It comes by mail.",
         "webhook": "It comes by text message.",
     }.get(verification.method, "")
-    number = format_number(verification.number)
-    if is_for_owners:
-        return (
-            f"If {number} has an account with a registration PIN at this relay, the relay made a code for it. {how} "
-            "If none comes, there is no such account."
-        )
-    return f"The relay made a code for {number}. {how}".strip()
+    return f"The relay made a code for {format_number(verification.number)}. {how}".strip()

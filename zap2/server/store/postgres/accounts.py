@@ -16,6 +16,7 @@ from zap2.server.store.port import (
     PrekeyState,
     Registration,
     TokenOwner,
+    TookOver,
     TooSoon,
     lost_number_key,
 )
@@ -95,7 +96,7 @@ async def put_ticket(db: Connection, ticket_hash: bytes, number_key: bytes, expi
 
 async def register(
     db: Connection, ticket_hash: bytes, account: NewAccount, now_ms: int, admission: Admission
-) -> Registration:
+) -> Registration | TookOver:
     """Make an account with a ticket's number; again with the same ticket and document does nothing."""
     row = await db.fetchrow(
         "SELECT number_key, used_by FROM ticket WHERE ticket_hash = $1 AND expires_at_ms > $2 FOR UPDATE",
@@ -107,16 +108,19 @@ async def register(
     number_key, used_by = row
     if used_by is not None:
         return Registration.DONE if used_by == account.uid else Registration.TICKET_INVALID
-    owner = await _owner(db, number_key)
+    if admission.invite_hash is not None and not await _is_good(db, admission.invite_hash, now_ms):
+        return Registration.INVITE_INVALID
+    owner, is_blocked = await _owner(db, number_key, account.uid)
+    if is_blocked:
+        return Registration.ACCOUNT_BLOCKED
     if owner not in (None, account.uid, admission.replaces):
         return Registration.NUMBER_TAKEN
-    if admission.invite_hash is not None and not await _use_up(db, admission.invite_hash, now_ms):
-        return Registration.INVITE_INVALID
-    if owner is not None and owner != account.uid:
+    former = None if owner == account.uid else owner
+    if former is not None:
         await db.execute(
             "UPDATE account SET number_key = $1, pin_hash = NULL WHERE uid = $2",
-            lost_number_key(owner),
-            owner,
+            lost_number_key(former),
+            former,
         )
     # The same identity with another number: the person changed it.
     account_id = await db.fetchval(
@@ -129,7 +133,7 @@ async def register(
         account.document_signature,
         number_key,
         now_ms // _DAY_MS,
-        admission.pin,
+        None if former is None else admission.pin,
     )
     await db.execute(
         "WITH made AS (INSERT INTO device (account, device) VALUES ($1, $2)"
@@ -139,7 +143,30 @@ async def register(
         account.device,
     )
     await db.execute("UPDATE ticket SET used_by = $1 WHERE ticket_hash = $2", account.uid, ticket_hash)
-    return Registration.DONE
+    if admission.invite_hash is not None:
+        await db.execute("DELETE FROM invite WHERE invite_hash = $1", admission.invite_hash)
+    if former is None:
+        return Registration.DONE
+    await _inherit(db, account.uid, former)
+    return TookOver(former)
+
+
+async def _inherit(db: Connection, heir: Uid, former: Uid) -> None:
+    """Have what was decided about the one account hold for the other one."""
+    await db.execute(
+        "UPDATE account SET is_listed = is_listed AND (SELECT is_listed FROM account WHERE uid = $1) WHERE uid = $2",
+        former,
+        heir,
+    )
+    await db.execute(
+        "UPDATE mailbox SET max_messages = coalesce(old.max_messages, mailbox.max_messages),"
+        " max_size_b = coalesce(old.max_size_b, mailbox.max_size_b) FROM"
+        " (SELECT max_messages, max_size_b FROM mailbox JOIN device ON device.mailbox = mailbox.id"
+        " JOIN account ON account.id = device.account WHERE uid = $1 LIMIT 1) AS old WHERE id IN"
+        " (SELECT device.mailbox FROM device JOIN account ON account.id = device.account WHERE uid = $2)",
+        former,
+        heir,
+    )
 
 
 async def device(db: Connection, uid: Uid, device: int) -> Device | None:
@@ -163,16 +190,26 @@ async def set_delivery_token(db: Connection, uid: Uid, token_hash: bytes | None)
     await db.execute("UPDATE account SET delivery_token_hash = $1 WHERE uid = $2", token_hash, uid)
 
 
-async def _owner(db: Connection, number_key: bytes) -> Uid | None:
-    uid = await db.fetchval("SELECT uid FROM account WHERE number_key = $1", number_key)
-    return None if uid is None else Uid(uid)
-
-
-async def _use_up(db: Connection, invite_hash: bytes, now_ms: int) -> bool:
-    used = await db.fetchval(
-        "DELETE FROM invite WHERE invite_hash = $1 AND expires_at_ms > $2 RETURNING true", invite_hash, now_ms
+async def _owner(db: Connection, number_key: bytes, asking: Uid) -> tuple[Uid | None, bool]:
+    """Give whose a number is, and whether that account or the one that asks for it is blocked; both stay so."""
+    rows = await db.fetch(
+        "SELECT uid, number_key = $1, is_blocked FROM account WHERE number_key = $1 OR uid = $2"
+        " ORDER BY uid FOR NO KEY UPDATE",
+        number_key,
+        asking,
     )
-    return used is not None
+    owner = next((Uid(uid) for uid, has_it, _ in rows if has_it), None)
+    return owner, any(is_blocked for _, _, is_blocked in rows)
+
+
+async def _is_good(db: Connection, invite_hash: bytes, now_ms: int) -> bool:
+    # Locked: of two that give it at once, at two relays, the later one waits and then finds none.
+    good = await db.fetchval(
+        "SELECT true FROM invite WHERE invite_hash = $1 AND expires_at_ms > $2 FOR UPDATE",
+        invite_hash,
+        now_ms,
+    )
+    return good is not None
 
 
 # ---------------------------------------------------------------------------------------------------- tokens

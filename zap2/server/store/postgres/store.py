@@ -29,6 +29,7 @@ from zap2.server.store.port import (
     Registration,
     StoredBundle,
     TokenOwner,
+    TookOver,
     TooSoon,
 )
 from zap2.server.store.postgres import accounts, members, prekeys
@@ -178,7 +179,7 @@ class PostgresStore:
 
     async def register(
         self, ticket_hash: bytes, account: NewAccount, now_ms: int, admission: Admission = ANYBODY
-    ) -> Registration:
+    ) -> Registration | TookOver:
         return await self._call(accounts.register, ticket_hash, account, now_ms, admission)
 
     async def find_number(self, number_key: bytes) -> Uid | None:
