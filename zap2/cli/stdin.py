@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import sys
 import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TextIO
 
 from zap2.errors import InvalidMessage, UsageError
 from zap2.wire.content import MAX_TEXT_B
@@ -56,31 +55,56 @@ class Line:
 
 
 async def lines() -> AsyncIterator[Line]:
-    """Give the lines of standard input as they come, without blank ones; of one that is too long, its beginning."""
+    """Give the lines of standard input as they come, without blank ones; of one that is too long, its beginning.
+
+    Raises:
+        OSError: standard input cannot be read.
+    """
     loop = asyncio.get_running_loop()
-    queue: asyncio.Queue[bytes] = asyncio.Queue(_LINES_AHEAD)
+    # The bound is kept by the semaphore: the thread hands over no coroutine, which a loop that ends meanwhile would
+    # leave behind.
+    queue: asyncio.Queue[bytes | OSError] = asyncio.Queue()
+    room = threading.Semaphore(_LINES_AHEAD)
+    is_over = threading.Event()
 
     def read() -> None:
-        line = b"-"
-        # The loop may end while this waits for input: then nobody wants the line any more.
-        with contextlib.suppress(RuntimeError):
-            while line:
-                line = _read_whole_line()
-                asyncio.run_coroutine_threadsafe(queue.put(line), loop).result()
+        # Held here as long as this thread waits in it: at the interpreter's end it would else be closed, which cannot
+        # be done meanwhile, and ends the process with an abort.
+        source = sys.stdin
+        found: bytes | OSError = b"-"
+        while isinstance(found, bytes) and found:
+            room.acquire()
+            if is_over.is_set():
+                return
+            try:
+                found = _read_whole_line(source)
+            except OSError as error:
+                found = error
+            try:
+                loop.call_soon_threadsafe(queue.put_nowait, found)
+            except RuntimeError:
+                return  # The loop ended while this waited for input: nobody wants the line any more.
 
     # A daemon, because a read of standard input cannot be ended from outside.
     threading.Thread(target=read, name="zap2-stdin", daemon=True).start()
     number = 0
-    while line := await queue.get():
-        number += 1
-        if line.strip():
-            yield Line(number, line)
+    try:
+        while line := await queue.get():
+            if isinstance(line, OSError):
+                raise line
+            room.release()
+            number += 1
+            if line.strip():
+                yield Line(number, line)
+    finally:
+        is_over.set()
+        room.release()
 
 
-def _read_whole_line() -> bytes:
-    line = rest = sys.stdin.buffer.readline(_ENOUGH_B)
+def _read_whole_line(source: TextIO) -> bytes:
+    line = rest = source.buffer.readline(_ENOUGH_B)
     while len(rest) == _ENOUGH_B and not rest.endswith(b"\n"):
-        rest = sys.stdin.buffer.readline(_ENOUGH_B)
+        rest = source.buffer.readline(_ENOUGH_B)
     return line
 
 
