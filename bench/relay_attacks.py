@@ -13,6 +13,7 @@ import os
 import random
 import struct
 import sys
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -106,7 +107,15 @@ ATTACKS: Final[dict[str, tuple[bool, Callable[[random.Random], bytes]]]] = {
     "truncated": (False, lambda dice: ws_frame(_BINARY, bytes(60_000))[: dice.randrange(60_000)]),
 }
 """What is sent on an open connection again and again, and whether after the log-in."""
-BARE: Final = ("slow handshakes", "half-closed", "connections", "hellos", "no websocket", "bytes one by one")
+BARE: Final = (
+    "slow handshakes",
+    "half-closed",
+    "connections",
+    "hellos",
+    "no websocket",
+    "bytes one by one",
+    "a little of many",
+)
 """What is done with sockets otherwise."""
 
 
@@ -172,6 +181,13 @@ class Attacker:
         elif self._kind == "no websocket":
             writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
             await _read_on(reader)
+        elif self._kind == "a little of many":
+            await self._open(reader, writer)
+            while not writer.is_closing():
+                # All of them at the same moment.
+                await asyncio.sleep(1 - time.time() % 1)
+                writer.write(ws_frame(_PING, b"") * 12)
+                await writer.drain()
         elif self._kind == "bytes one by one":
             await self._open(reader, writer)
             for byte in ws_frame(_BINARY, bytes(20_000)):
@@ -211,7 +227,7 @@ async def _read_on(reader: asyncio.StreamReader) -> None:
 async def _attack(port: int, kind: str) -> None:
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
     os.setpriority(os.PRIO_PROCESS, 0, 19)
-    count = _SLOW_CONNECTIONS if kind == "slow handshakes" else _CONNECTIONS
+    count = _SLOW_CONNECTIONS if kind in ("slow handshakes", "a little of many") else _CONNECTIONS
     people = [await new_person(port, NUMBERS[100 + n]) for n in range(_CONNECTIONS)]
     attackers = [
         asyncio.create_task(

@@ -61,10 +61,15 @@ async def _received(socket: ClientConnection) -> bytes:
     return message
 
 
-async def open_socket(port: int, person: Person, waits: bool = True) -> ClientConnection:
+async def open_socket(
+    port: int, person: Person, waits: bool = True, source: str = "127.0.0.1"
+) -> ClientConnection:
     """Connect and log in; the answer to the log-in is read here unless mail may come with it."""
     socket = await connect(
-        f"ws://127.0.0.1:{port}", subprotocols=[Subprotocol(SUBPROTOCOL)], compression=None
+        f"ws://127.0.0.1:{port}",
+        subprotocols=[Subprotocol(SUBPROTOCOL)],
+        compression=None,
+        local_addr=(source, 0),
     )
     client = FrameClient(socket)
     await client.greet_only()
@@ -75,8 +80,11 @@ async def open_socket(port: int, person: Person, waits: bool = True) -> ClientCo
 
 
 async def load_relay(server: ServerProcess, people: list[Person], in_flight: int, run_s: float) -> Cost:
-    """Have every second person send to the next one."""
-    sockets = [await open_socket(server.port, person) for person in people]
+    """Have every second person send to the next one, each pair from an address of its own."""
+    sockets = [
+        await open_socket(server.port, person, source=f"127.0.3.{1 + n // 2 % 250}")
+        for n, person in enumerate(people)
+    ]
 
     async def send(n: int, load: Load) -> None:
         rid = 0

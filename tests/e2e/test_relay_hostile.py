@@ -199,3 +199,16 @@ async def test_the_data_folder_is_private(tmp_path: Path) -> None:
         modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
         assert {"relay.key", "hashing.key", "relay.sqlite3", "relay.sqlite3-wal"} <= set(modes)
         assert set(modes.values()) == {0o600}
+
+
+async def test_what_requests_cost_later_is_told_step_by_step() -> None:
+    """It counts towards the connection's share of the relay's time, though others do that work."""
+    async with relay_host() as host:
+        person = await new_person(host.port, NUMBERS[0])
+        async with logged_in(host.port, person):
+            sessions = [one for one in host.relay._connections.values() if one and one.uid == person.uid]
+            send = f.Send(101, bytes(16), person.uid, 1, 60, bytes(512))
+            look = f.Lookup(102, NUMBERS[0])
+            message = encode_message([send, look, f.Ack((1,))])
+            sent, looked, acknowledged = sessions[0].message_received(message)
+    assert 0 == acknowledged < sent < looked < 0.001

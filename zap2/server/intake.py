@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import Final, Protocol
 
 from zap2.server.framing import binary_message, frame_size_b
-from zap2.server.turns import AHEAD_S, REMEMBERED_S, SHARE, SLICE_S, Turns
+from zap2.server.turns import AHEAD_S, SHARE, SLICE_S, Turns, Usage
 from zap2.wire.fields import MAX_MESSAGE_SIZE_B
 
 _MAX_HEADER_B: Final = 14
@@ -82,12 +82,13 @@ class Intake:
         "_later_s",
         "_needed_b",
         "_rest",
+        "_source",
         "_steps",
         "_taker",
         "_turns",
+        "_usage",
         "has_fragments",
         "is_deaf",
-        "paid_until",
         "take_message",
     )
 
@@ -99,7 +100,8 @@ class Intake:
         self._steps: Iterator[float] | None = None
         self._later_s = 0.0
         # Who is new has nothing ahead: connections that come and go are not to have more than those that stay.
-        self.paid_until = perf_counter() + AHEAD_S
+        self._usage = Usage(SHARE, perf_counter() + AHEAD_S)
+        self._source: Usage | None = None
         self._is_framing = False
         self._is_waiting = False
         self._is_held = False
@@ -117,6 +119,21 @@ class Intake:
         """Whether nothing is to be read from the socket for now."""
         return self._is_held
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether something was received that is not handled yet."""
+        return self._is_waiting
+
+    def comes_from(self, source: str) -> None:
+        """Share with all other connections of a source from now on."""
+        if self._turns is not None:
+            self._source = self._turns.source(source)
+
+    def place(self) -> tuple[bool, float]:
+        """Give its place among those who wait; see `zap2.server.turns.Waiting`."""
+        is_modest = self._source is None or self._source.is_modest(perf_counter())
+        return not is_modest, self._usage.paid_until
+
     def received(self, data: bytes) -> None:
         """Handle what came, now or when it is this connection's turn."""
         turns = self._turns
@@ -125,7 +142,13 @@ class Intake:
             self._handle(data, now, _ALWAYS)
             return
         self._later_s += len(data) * _READ_S_PER_B
-        if self.paid_until < now + AHEAD_S and self._is_framing and not self._is_waiting:
+        if (
+            not self._is_waiting
+            and self._is_framing
+            and self._usage.is_modest(now)
+            and (self._source is None or self._source.is_modest(now))
+        ):
+            turns.heard_at = now
             is_left, _ = self._handle(data, now, now + SLICE_S)
             if is_left:
                 self._wait(turns)
@@ -194,10 +217,10 @@ class Intake:
             is_left = False
         later_s, self._later_s = self._later_s, 0.0
         now = perf_counter()
-        used_until = (self.paid_until if self.paid_until > began_at else began_at) + (
-            now - began_at + later_s
-        ) / SHARE
-        self.paid_until = min(used_until, now + REMEMBERED_S)
+        used_s = now - began_at + later_s
+        self._usage.charge(used_s, now)
+        if self._source is not None:
+            self._source.charge(used_s, now)
         return is_left, later_s
 
     def _cut(self, data: bytes, until: float) -> bool:

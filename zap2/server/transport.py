@@ -198,6 +198,9 @@ class WebSocketConnection(asyncio.Protocol):
             if now - self._paused_at > self._patience.slow_reader_s:
                 self.close(CloseCode.SLOW_READER, "too slow in reading")
             return
+        if self._intake.is_waiting:
+            # What it said waits to be handled, and nothing more may be read before that: the silence is not the peer's.
+            self._heard_at = now
         silent_s = now - self._heard_at
         if silent_s > self._patience.silent_s:
             self.close(CloseCode.SILENT, "no sign of life")
@@ -213,7 +216,7 @@ class WebSocketConnection(asyncio.Protocol):
         self._transport = socket = cast("asyncio.Transport", transport)
         socket.set_write_buffer_limits(high=self._patience.write_buffer_b)
         if not self._trust_forwarded:
-            self.source = _peer_of(socket)
+            self._is_from(_peer_of(socket))
         if not self._admit(self):
             socket.abort()
 
@@ -303,6 +306,10 @@ class WebSocketConnection(asyncio.Protocol):
 
     # ------------------------------------------------------------------------------------------ internals
 
+    def _is_from(self, source: str) -> None:
+        self.source = source
+        self._intake.comes_from(source)
+
     def _shake_hands(self, request: Request) -> None:
         websocket = self._websocket
         if websocket.eof_sent:
@@ -312,7 +319,7 @@ class WebSocketConnection(asyncio.Protocol):
         if self._trust_forwarded and self._transport is not None:
             forwarded = request.headers.get_all("X-Forwarded-For")
             last = source_of(forwarded[-1].rpartition(",")[2]) if forwarded else ""
-            self.source = last or _peer_of(self._transport)
+            self._is_from(last or _peer_of(self._transport))
             if not self._admit(self):
                 websocket.send_response(websocket.reject(503, "Too many connections.\n"))
                 return

@@ -10,6 +10,7 @@ import pytest
 from websockets.frames import Frame, Opcode
 
 from zap2.server.transport import Patience, Session, WebSocketConnection
+from zap2.server.turns import Turns
 from zap2.wire.fields import MAX_MESSAGE_SIZE_B, SUBPROTOCOL, CloseCode
 
 _HANDSHAKE = (
@@ -52,6 +53,12 @@ class _Wire(asyncio.Transport):
 
     def is_closing(self) -> bool:
         return self.is_over
+
+    def pause_reading(self) -> None:
+        """All that is to come has come."""
+
+    def resume_reading(self) -> None:
+        """All that is to come has come."""
 
     def can_write_eof(self) -> bool:
         return False
@@ -133,3 +140,27 @@ async def test_a_size_beyond_all_bounds_is_refused_before_it_is_sent() -> None:
     recorder, wire = _hear([_HANDSHAKE, b"\x82\xff" + (1 << 40).to_bytes(8, "big") + b"mask"])
     assert recorder.messages == []
     assert int(CloseCode.MESSAGE_TOO_BIG).to_bytes(2, "big") in wire.written
+
+
+async def test_what_the_relay_has_yet_to_handle_is_not_the_peers_silence() -> None:
+    recorder, wire = _Recorder(), _Wire()
+    connection = WebSocketConnection(
+        lambda _: True, lambda _: recorder, lambda _: None, Patience(silent_s=60), turns=Turns()
+    )
+    connection.connection_made(wire)
+    now = asyncio.get_running_loop().time()
+    connection.data_received(_HANDSHAKE)
+    for _ in range(10):
+        await asyncio.sleep(0)
+    connection.data_received(_frame(bytes(1_000)) * 200)
+    connection.tick(now + 61)
+    connection.tick(now + 122)
+    assert not wire.is_over
+    for _ in range(10_000):
+        await asyncio.sleep(0)
+        if len(recorder.messages) == 200:
+            break
+    assert int(CloseCode.SILENT).to_bytes(2, "big") not in wire.written
+    connection.tick(now + 150)  # asks
+    connection.tick(now + 183)
+    assert int(CloseCode.SILENT).to_bytes(2, "big") in wire.written

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import math
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -11,7 +13,7 @@ from websockets.frames import Frame, Opcode
 from zap2.server import intake as intake_module
 from zap2.server import turns as turns_module
 from zap2.server.intake import Intake
-from zap2.server.turns import SLICE_S, Turns
+from zap2.server.turns import REMEMBERED_S, SLICE_S, Turns, Usage
 
 _REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 _DEAR = b"dear"
@@ -86,8 +88,21 @@ async def _until(taker: _Taker, count: int) -> int:
     raise AssertionError(f"only {len(taker.taken)} of {count} came")
 
 
-async def test_a_flood_is_handled_bit_by_bit_and_others_in_between() -> None:
+async def _hear_somebody(turns: Turns, clock: _Clock) -> None:
+    """Have somebody say something who does not wait."""
+    taker = _Taker()
+    intake = _intake(taker, turns)
+    intake.received(_REQUEST)
+    turns.heard_at = -math.inf
+    await _until(taker, 1)
+    clock.at_s += 1
+    intake.received(_message(b"here"))
+    assert taker.taken[-1] == b"here"
+
+
+async def test_a_flood_is_handled_bit_by_bit_and_others_in_between(clock: _Clock) -> None:
     turns, flooding, modest = Turns(), _Taker(), _Taker()
+    await _hear_somebody(turns, clock)
     flood, words = _intake(flooding, turns), _intake(modest, turns)
     messages = [b"%d" % number for number in range(500)]
     flood.received(_REQUEST + b"".join(map(_message, messages)))
@@ -142,9 +157,10 @@ async def test_of_those_who_wait_whoever_used_least_goes_first(clock: _Clock) ->
     assert sum(len(taker.taken) for taker in takers) - sum(before) < 30
 
 
-async def test_what_is_asked_for_in_one_message_is_started_step_by_step() -> None:
+async def test_what_is_asked_for_in_one_message_is_started_step_by_step(clock: _Clock) -> None:
     """Each step may start work for later: a slice starts no more of it than it has time for."""
     turns, asking, modest = Turns(), _Taker(), _Taker()
+    await _hear_somebody(turns, clock)
     _intake(asking, turns).received(_REQUEST + _message(b" ".join([_DEAR] * 60)))
     _intake(modest, turns).received(_REQUEST + _message(b"hello"))
     await _until(modest, 2)
@@ -159,11 +175,52 @@ async def test_work_for_later_counts_as_used(clock: _Clock) -> None:
         intake.received(_REQUEST + _message(b" ".join([words] * 50)))
     await _until(asking, 51)
     await _until(saying, 51)
-    assert dear.paid_until > cheap.paid_until + 0.5
+    assert dear.place()[1] > cheap.place()[1] + 0.5
     clock.at_s += 0.7
     for intake in (dear, cheap):
         intake.received(_message(b"again"))
     assert (asking.taken[-1], saying.taken[-1]) == (_DEAR, b"again")
+
+
+async def test_many_of_one_source_who_each_say_little_wait_together(clock: _Clock) -> None:
+    """Each below its own share, they would have the relay to themselves."""
+    turns, crowd, elsewhere = Turns(), [_Taker() for _ in range(300)], _Taker()
+    intakes = [_intake(taker, turns) for taker in crowd]
+    modest = _intake(elsewhere, turns)
+    for intake in intakes:
+        intake.comes_from("crowd")
+    modest.comes_from("elsewhere")
+    for intake in [*intakes, modest]:
+        intake.received(_REQUEST)
+    await _until(elsewhere, 1)
+    clock.at_s += 10
+    for intake in intakes:
+        intake.received(_message(b"1 2 3 4 5"))
+    modest.received(_message(b"hello"))
+    at_once = sum(len(taker.taken) == 6 for taker in crowd)
+    assert 10 < at_once < 290
+    assert elsewhere.taken[-1] == b"hello"
+    for taker in crowd:
+        await _until(taker, 6)
+    # Whoever comes from there waits behind everybody else who waits, however little it has used itself.
+    both = _Taker()
+    for name in ("crowd", "elsewhere"):
+        intake = _intake(both, turns)
+        intake.comes_from(name)
+        intake.received(b"GET /%s HTTP/1.1\r\n\r\n" % name.encode())
+    await _until(both, 2)
+    assert [b"crowd" in request for request in both.taken] == [False, True]
+
+
+async def test_what_a_source_has_used_is_forgotten_with_its_last_connection() -> None:
+    turns = Turns()
+    intake = _intake(_Taker(), turns)
+    intake.comes_from("here")
+    assert turns.source("here") is turns.source("here")
+    assert len(turns._sources) == 1
+    del intake
+    gc.collect()
+    assert len(turns._sources) == 0
 
 
 class _Writer:
@@ -178,9 +235,22 @@ class _Writer:
         self.tell = tell
 
 
-async def test_who_waits_lets_the_writer_go_on() -> None:
+async def test_where_nobody_else_is_who_waits_makes_use_of_all_the_time(clock: _Clock) -> None:
+    """Nothing is held back for a writer or kept short, so a busy relay of nobody but heavy users loses nothing."""
     turns, taker, writer = Turns(), _Taker(), _Writer()
     turns.give_way_to(writer)
+    await _hear_somebody(turns, clock)
+    clock.at_s += 0.2
+    _intake(taker, turns).received(_REQUEST + _message(b" ".join([b"word"] * 100)))
+    await asyncio.sleep(0)
+    assert 15 < len(taker.taken) < 100
+    assert not writer.is_patient
+
+
+async def test_who_waits_lets_the_writer_go_on(clock: _Clock) -> None:
+    turns, taker, writer = Turns(), _Taker(), _Writer()
+    turns.give_way_to(writer)
+    await _hear_somebody(turns, clock)
     _intake(taker, turns).received(_REQUEST + _message(b"1"))
     for _ in range(10):
         await asyncio.sleep(0)
@@ -194,6 +264,7 @@ async def test_what_those_who_wait_ask_for_is_marked_as_patient(clock: _Clock) -
     turns, writer, seen = Turns(), _Writer(), list[bool]()
     writer.is_busy = False
     turns.give_way_to(writer)
+    await _hear_somebody(turns, clock)
 
     class _Asking(_Taker):
         def take_message(self, message: bytes) -> Iterator[float]:
@@ -209,9 +280,10 @@ async def test_what_those_who_wait_ask_for_is_marked_as_patient(clock: _Clock) -
     assert (seen, writer.is_patient) == ([True, False], False)
 
 
-async def test_a_writer_that_is_always_busy_starves_nobody() -> None:
+async def test_a_writer_that_is_always_busy_starves_nobody(clock: _Clock) -> None:
     turns, taker, writer = Turns(), _Taker(), _Writer()
     turns.give_way_to(writer)
+    await _hear_somebody(turns, clock)
     _intake(taker, turns).received(_REQUEST + _message(b" ".join([_DEAR] * 20)))
     for _ in range(1_000):
         await asyncio.sleep(0.001)
@@ -273,3 +345,11 @@ async def test_a_connection_that_is_gone_is_passed_over() -> None:
     _intake(there, turns).received(_REQUEST)
     await _until(there, 1)
     assert not gone.taken
+
+
+def test_what_was_used_is_remembered_for_a_while_only() -> None:
+    """Who said much for an hour is to stand with the others soon after."""
+    usage = Usage(share=0.02)
+    usage.charge(1_000, now=100)
+    assert not usage.is_modest(105)
+    assert usage.is_modest(100 + REMEMBERED_S)
