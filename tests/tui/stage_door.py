@@ -96,6 +96,7 @@ class StageEntrance:
     exists: bool = True
     profile: str = "default"
     refusal: Zap2Error | None = None
+    notice: Notice | None = None
     first_run: StageSignup | None = None
 
     async def unlock(self, passphrase: str) -> Client:

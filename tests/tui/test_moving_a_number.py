@@ -56,6 +56,16 @@ async def test_a_number_moves_with_an_invite_and_its_pin() -> None:
     assert ("create", "Bo", PASSPHRASE, signup.invite, "4711") in signup.calls
 
 
+async def test_what_unlocking_finished_is_said() -> None:
+    """Guards the sign-up that ends when the profile is opened next: that a number was taken over is said then."""
+    client, _ = furnished()
+    entrance = StageEntrance(client, notice=takeover_notice(has_pin=True))
+    app = app_for(client, entrance=entrance)
+    async with running(app) as pilot:
+        await _fill(pilot, app, PASSPHRASE, "Zap2")
+        await until(pilot, lambda: "Its registration PIN holds for this account now" in _words(app))
+
+
 async def test_a_number_that_is_lost_is_said_at_once_and_stays_said() -> None:
     """Guards the loser of a number: the notice, the status line, and F7, which offers nothing that is of no use."""
     client, _ = furnished()

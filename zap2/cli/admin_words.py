@@ -67,6 +67,7 @@ def _account(account: Mapping[str, Any]) -> str:
             ("unlisted", not account["is_listed"]),
             ("blocked", account["is_blocked"]),
             ("PIN", account["has_pin"]),
+            ("no number", not account["has_number"]),
         )
         if is_so
     ]

@@ -84,6 +84,7 @@ class _OpenDoor:
 
     profile = "demo"
     exists = True
+    notice = None
 
     async def unlock(self, passphrase: str) -> Client:
         """Refuse: there is nothing to unlock."""

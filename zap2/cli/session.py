@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from zap2.cli import passphrase
 from zap2.cli.arguments import seconds
+from zap2.cli.console import warn
 from zap2.cli.places import profile_folder
 from zap2.client.agent import Agent
 from zap2.client.api import Event, LinkChanged, LinkState, LinkView
@@ -48,6 +49,8 @@ async def open_profile(arguments: argparse.Namespace) -> AsyncIterator[Agent]:
     entrance = ProfileEntrance(folder)
     agent = await entrance.unlock(passphrase.read_passphrase(arguments))
     try:
+        if entrance.notice is not None:
+            warn(entrance.notice.text)
         yield agent
     finally:
         await agent.close()

@@ -13,6 +13,8 @@ _RELAY: Final = "relay-address"
 _TOKEN: Final = "relay-token"  # noqa: S105 (the name of a setting)
 _TICKET: Final = "relay-ticket"
 _INVITE: Final = "relay-invite"
+_PIN: Final = "relay-pin"
+_IS_PIN_NEEDED: Final = "relay-is-pin-needed"
 _HAS_PIN: Final = "relay-has-pin"
 _IS_UNLISTED: Final = "relay-is-unlisted"
 _YES: Final = b"yes"
@@ -70,6 +72,24 @@ class RelayAccount:
     @invite.setter
     def invite(self, invite: str | None) -> None:
         self._put(_INVITE, None if invite is None else invite.encode())
+
+    @property
+    def pin(self) -> str | None:
+        """The PIN that the person gave for a registration that was begun, to take the number over."""
+        return self._settings.get_text(_PIN) or None
+
+    @pin.setter
+    def pin(self, pin: str | None) -> None:
+        self._put(_PIN, None if pin is None else pin.encode())
+
+    @property
+    def is_pin_needed(self) -> bool:
+        """Whether the relay asked for a PIN, and `pin` holds none that it has not refused."""
+        return self._settings.get(_IS_PIN_NEEDED) is not None
+
+    @is_pin_needed.setter
+    def is_pin_needed(self, is_needed: bool) -> None:
+        self._put(_IS_PIN_NEEDED, _YES if is_needed else None)
 
     @property
     def has_pin(self) -> bool:

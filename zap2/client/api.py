@@ -216,8 +216,9 @@ class Signup(Protocol):
         """Write the vault, then register; gives the open client.
 
         Raises UsageError (name, passphrase), Refused, Unreachable. When the relay fails here the profile exists and
-        is unregistered: `create` again, or unlocking later, finishes it. `pin-needed`, `wrong-pin`: another account
-        has the number, and `pin` must be its registration PIN. `invite-needed`: the invite is not good any more.
+        is unregistered: `create` again, or unlocking later, finishes it, with what was given. `pin-needed`,
+        `wrong-pin`: another account has the number, and `pin` must be its registration PIN. `invite-needed`: the
+        invite is not good any more.
         """
         ...
 
@@ -250,6 +251,11 @@ class Entrance(Protocol):
         Raises WrongPassphrase, VaultDamaged, VaultTooNew, ProfileInUse; SignupUnfinished: there is a vault and no
         account: sign up, with the same passphrase.
         """
+        ...
+
+    @property
+    def notice(self) -> Notice | None:
+        """What the person should know after `unlock` of a sign-up that it finished; None for nothing."""
         ...
 
     def signup(self) -> Signup:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 from zap2.client.agent import Agent
+from zap2.client.api import Notice
 from zap2.client.opening import open_vault
 from zap2.client.signup import ProfileSignup, finish_registration
 from zap2.ids import RandomBytes
@@ -22,6 +23,7 @@ class ProfileEntrance:
     def __init__(self, folder: ProfileFolder, rng: RandomBytes = os.urandom) -> None:
         self._folder = folder
         self._rng = rng
+        self._notice: Notice | None = None
 
     @property
     def profile(self) -> str:
@@ -33,11 +35,16 @@ class ProfileEntrance:
         """Whether there is a vault to unlock; otherwise sign up."""
         return self._folder.exists
 
+    @property
+    def notice(self) -> Notice | None:
+        """What the person should know of a sign-up that unlocking finished."""
+        return self._notice
+
     async def unlock(self, passphrase: str) -> Agent:
         """Open the vault and start the client; finishes a signup that was interrupted."""
         vault = await open_vault(self._folder, passphrase)
         try:
-            await finish_registration(vault, self._rng)
+            self._notice = await finish_registration(vault, self._rng)
             return await vault.start_agent(self._rng)
         except BaseException:
             await vault.close()

@@ -17,7 +17,7 @@ from zap2.client.agent import Agent
 from zap2.client.api import Notice, RelayView, VerificationView
 from zap2.client.opening import Fill, OpenVault, create_vault, open_vault
 from zap2.client.relay.registration import Outcome, RegistrationClient
-from zap2.client.words import takeover_notice
+from zap2.client.words import signed_up_unheard_notice, takeover_notice
 from zap2.crypto import IdentityKeys
 from zap2.engine import account
 from zap2.errors import (
@@ -38,9 +38,13 @@ from zap2.vault.store import Store
 _WHY_UNFINISHED: Final = {
     "ticket-invalid": "The proof of the number has expired.",
     "invite-needed": "The invite has expired, or was used by somebody else.",
+    "wrong-pin": "Another account has the number, and the PIN that was given is not its registration PIN.",
     "pin-needed": "Another account has the number, and its registration PIN is needed.",
     "registration-closed": "The relay takes no new accounts.",
 }
+_PIN_MISSING: Final = ("pin-needed", "wrong-pin")
+_MAYBE_DONE: Final = ("ticket-invalid", "number-registered")
+"""What a relay says, too, to somebody whom it registered, once the proof of the number has expired."""
 
 
 @dataclass(slots=True)
@@ -152,17 +156,22 @@ class ProfileSignup:
         if progress.address is None or progress.number is None or progress.ticket is None:
             raise UsageError("The number has not been proved yet.")
         address, number, ticket = progress.address, progress.number, progress.ticket
+        is_repeated = False
 
         def remember(store: Store) -> None:
+            nonlocal is_repeated
             account.set_profile(store, name=name, number=number)
             relay = RelayAccount(store)
+            is_repeated = relay.ticket == ticket
+            if not is_repeated:
+                relay.is_pin_needed, relay.pin = False, None
+            if pin is not None:
+                relay.pin = pin
             relay.address, relay.ticket, relay.invite = address, ticket, invite
 
         vault = await self._make_vault(passphrase, remember)
         try:
-            outcome = await register(vault, self._connected(), pin)
-            if outcome is not None and outcome.took_over:
-                self._notice = takeover_notice(has_pin=outcome.has_pin)
+            self._notice = await register(vault, self._connected(), is_repeated=is_repeated)
             await self.close()
             return await vault.start_agent(self._rng)
         except BaseException:
@@ -213,17 +222,15 @@ class ProfileSignup:
         return vault
 
 
-async def register(
-    vault: OpenVault, registration: RegistrationClient, pin: str | None = None
-) -> Outcome | None:
-    """Register the account of a vault with the ticket and the invite that it keeps, and note that it is done.
+async def register(vault: OpenVault, registration: RegistrationClient, *, is_repeated: bool) -> Notice | None:
+    """Register the account of a vault with the ticket, the invite and the PIN that it keeps, and note that it is done.
 
-    Gives how that went; None where it was done already.
+    Gives what the person should know of how that went.
 
     Args:
         vault: with an account in it.
         registration: a way to its relay.
-        pin: the registration PIN of the account that has the number now.
+        is_repeated: whether the relay may have done it already, an answer being lost.
 
     Raises:
         Refused: the ticket or the invite is void, or a PIN is needed.
@@ -231,45 +238,68 @@ async def register(
     """
     relay = RelayAccount(vault.store)
 
-    def read() -> tuple[IdentityKeys, bytes | None, str | None]:
-        return account.load_keys(vault.store), relay.ticket, relay.invite
+    def read() -> tuple[IdentityKeys, bytes | None, str | None, str | None]:
+        return account.load_keys(vault.store), relay.ticket, relay.invite, relay.pin
 
-    keys, ticket, invite = await vault.thread.run(read)
+    keys, ticket, invite, pin = await vault.thread.run(read)
     if ticket is None:
         return None
-    outcome = await registration.register(keys, ticket, invite=invite, pin=pin)
+
+    def ask_for_pin() -> None:
+        # A wrong one is tried once only: some more, and the relay takes none for a day.
+        with vault.store.transaction():
+            relay.is_pin_needed, relay.pin = True, None
+
+    try:
+        outcome = await registration.register(keys, ticket, invite=invite, pin=pin)
+        notice = takeover_notice(has_pin=outcome.has_pin) if outcome.took_over else None
+    except Refused as refused:
+        if refused.code in _PIN_MISSING:
+            await vault.thread.run(ask_for_pin)
+        if not (is_repeated and refused.code in _MAYBE_DONE and await registration.has_account(keys)):
+            raise
+        outcome = Outcome()
+        notice = None if pin is None else signed_up_unheard_notice()
 
     def note() -> None:
         # First: a crash in between leaves a ticket, which the next opening gives once more.
         vault.note_registered()
         with vault.store.transaction():
-            relay.ticket = relay.invite = None
-            relay.has_pin = outcome.has_pin
+            relay.ticket = relay.invite = relay.pin = None
+            relay.is_pin_needed = False
+            relay.has_pin, relay.is_listed = outcome.has_pin, outcome.is_listed
 
     await vault.thread.run(note)
-    return outcome
+    return notice
 
 
-async def finish_registration(vault: OpenVault, rng: RandomBytes = os.urandom) -> None:
+async def finish_registration(vault: OpenVault, rng: RandomBytes = os.urandom) -> Notice | None:
     """Finish a registration that a crash or a broken relay interrupted; does nothing for a finished one.
+
+    Gives what the person should know of how that went.
 
     Raises:
         SignupUnfinished: the relay wants something that only the person has: sign up again.
     """
     relay = RelayAccount(vault.store)
-    address, ticket = await vault.thread.run(lambda: (relay.address, relay.ticket))
+    address, ticket, is_pin_missing = await vault.thread.run(
+        lambda: (relay.address, relay.ticket, relay.is_pin_needed and relay.pin is None)
+    )
     if ticket is None:
-        return
+        return None
+    if is_pin_missing:
+        # Without it the number might be had by now, its account being idle; the PIN would be lost with that.
+        raise SignupUnfinished(_WHY_UNFINISHED["pin-needed"], relay=str(address))
     registration = RegistrationClient(address, rng=rng)
     try:
         await registration.connect()
-        await register(vault, registration)
+        return await register(vault, registration, is_repeated=True)
     except Refused as error:
         if error.is_temporary:
             raise
         raise SignupUnfinished(_WHY_UNFINISHED.get(error.code, str(error)), relay=str(address)) from None
     except TransportError:
         # The relay may have registered it all the same; the link will tell.
-        return
+        return None
     finally:
         await registration.close()

@@ -92,6 +92,15 @@ def takeover_notice(*, has_pin: bool) -> Notice:
     return Notice(NoticeLevel.SECURITY, "number-taken-over", words)
 
 
+def signed_up_unheard_notice() -> Notice:
+    """Tell who gave a PIN and never heard the relay's answer, but found the account there, what nobody knows."""
+    words = (
+        "The relay has your account, but its answer was lost, and with it whether the registration PIN that you gave "
+        "holds for it: F7 or `zap2 profile pin` sets one."
+    )
+    return Notice(NoticeLevel.WARNING, "signed-up-unheard", words)
+
+
 def failure_words(code: str | None) -> str | None:
     """Say why a message failed; None for a message that did not."""
     return None if code is None else _FAILURES.get(code, "It could not be sent.")

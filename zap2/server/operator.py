@@ -33,6 +33,7 @@ class Listed:
     has_pin: bool
     envelopes: int
     size_b: int
+    has_number: bool
 
 
 class Operator:
@@ -129,6 +130,7 @@ class Operator:
                 use.member.has_pin,
                 use.envelopes,
                 use.size_b,
+                use.member.has_number,
             )
             for use in uses
         ]

@@ -14,7 +14,7 @@ from textual.filter import ANSIToTruecolor, LineFilter, NoColor
 from textual.message import Message
 from textual.widgets import Input, TextArea
 
-from zap2.client.api import Client, Entrance, Notice
+from zap2.client.api import Client, Entrance
 from zap2.errors import Zap2Error
 from zap2.tui import themes
 from zap2.tui.clock import Clock
@@ -77,7 +77,7 @@ class Zap2App(App[None]):
         know_alt_enter()
         super().__init__()
         self.client: Client | None = opened
-        self._first_notice: Notice | None = None
+        self._first_notice = None if opened is None else entrance.notice
         self._entrance = entrance
         self._default_relay = default_relay
         self._hosting = hosting

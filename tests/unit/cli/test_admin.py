@@ -39,12 +39,22 @@ def test_refusals_are_listed_by_reason_below_their_sum() -> None:
 
 def test_accounts_have_a_header_above_their_columns() -> None:
     account = {"uid": "a" * 52, "active_day": 0, "envelopes": 12, "size_b": 2048, "is_online": True}
-    marks = {"is_listed": False, "is_blocked": False, "has_pin": True}
+    marks = {"is_listed": False, "is_blocked": False, "has_pin": True, "has_number": True}
     header, row = accounts_words([account | marks]).splitlines()
     for title, value in (("ACCOUNT", "aaa"), ("LAST USED", "1970-01-01"), ("MARKS", "online unlisted PIN")):
         assert row[header.index(title) :].startswith(value)
     for title, value in (("MESSAGES", "12"), ("SIZE", "2 KiB")):
         assert row[: header.index(title) + len(title)].endswith(value)
+
+
+def test_an_account_without_a_number_is_marked() -> None:
+    account = {"uid": "a" * 52, "active_day": 0, "envelopes": 0, "size_b": 0, "is_online": False}
+    marks = {"is_listed": True, "is_blocked": False, "has_pin": False}
+    _, row, lost = accounts_words(
+        [account | marks | {"has_number": has} for has in (True, False)]
+    ).splitlines()
+    assert "number" not in row
+    assert lost.endswith("  no number")
 
 
 def test_a_quota_names_both_bounds() -> None:

@@ -64,7 +64,7 @@ async def log_in(connection: RelayConnection, keys: LoginKeys, tokens: TokenStor
     token = await tokens.load()
     logged_in = None if token is None else await _resume(connection, token)
     if logged_in is None:
-        logged_in = await _authenticate(connection, keys)
+        logged_in = await authenticate(connection, keys)
     if logged_in.token != token:
         await tokens.save(logged_in.token)
     return logged_in
@@ -121,7 +121,8 @@ async def _resume(connection: RelayConnection, token: bytes) -> LoggedIn | None:
         return None
 
 
-async def _authenticate(connection: RelayConnection, keys: LoginKeys) -> LoggedIn:
+async def authenticate(connection: RelayConnection, keys: LoginKeys) -> LoggedIn:
+    """Log in with the identity key. Raises as `log_in`."""
     greeting = connection.greeting
     statement = login_statement(greeting.relay_key, greeting.challenge, keys.uid, DEVICE)
     signature = keys.sign(statement)

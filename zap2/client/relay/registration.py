@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -13,10 +13,11 @@ from zap2.address import RelayAddress
 from zap2.client.api import RelayView, VerificationView
 from zap2.client.relay.connection import News, RelayConnection, open_connection
 from zap2.client.relay.dialing import Patience
-from zap2.client.relay.login import DEVICE, LoginKeys
-from zap2.errors import ProtocolViolation
+from zap2.client.relay.login import DEVICE, LoginKeys, authenticate
+from zap2.errors import ProtocolViolation, Refused
 from zap2.ids import RandomBytes
 from zap2.text import sanitize
+from zap2.wire.fields import ErrorCode
 from zap2.wire.frames import (
     CheckCode,
     Draining,
@@ -54,11 +55,12 @@ class Outcome:
     """How an account came to be.
 
     `took_over`: another account lost the number to it; False also when the answer that said so was lost. `has_pin`: the
-    registration PIN that was given for that holds for it.
+    registration PIN that was given for that holds for it. `is_listed`: others find it by its number.
     """
 
-    took_over: bool
-    has_pin: bool
+    took_over: bool = False
+    has_pin: bool = False
+    is_listed: bool = True
 
 
 class RegistrationClient:
@@ -183,7 +185,26 @@ class RegistrationClient:
         )
         if registered.uid != keys.uid:
             raise ProtocolViolation("The relay registered another account than the one that was asked for.")
-        return Outcome(registered.took_over, registered.has_pin)
+        return Outcome(registered.took_over, registered.has_pin, registered.is_listed)
+
+    async def has_account(self, keys: RegistrationKeys) -> bool:
+        """Tell whether the relay knows an identity: an answer to `register` may have been lost.
+
+        Raises:
+            Refused: `rate-limited`, `bad-signature`.
+            Unreachable, NotTrusted, ProtocolViolation.
+        """
+        # On a connection of its own: whoever has logged in cannot register on it any more, and gets mail.
+        connection = await self._open(_leave_for_later)
+        try:
+            await authenticate(connection, keys)
+        except Refused as refused:
+            if refused.code not in (ErrorCode.NOT_FOUND, ErrorCode.ACCOUNT_BLOCKED):
+                raise
+            return refused.code == ErrorCode.ACCOUNT_BLOCKED
+        finally:
+            await connection.close()
+        return True
 
     async def close(self) -> None:
         """End the connection."""
@@ -195,15 +216,18 @@ class RegistrationClient:
         if self._connection is not None and self._connection.is_over:
             await self.close()
         if self._connection is None:
-            self._connection = await open_connection(
-                self._address,
-                rng=self._rng,
-                on_news=_expect_no_mail,
-                patience=self._patience,
-                extra_ca=self._extra_ca,
-            )
+            self._connection = await self._open(_expect_no_mail)
             self._address = self._address.with_fingerprint(self._connection.fingerprint)
         return self._connection
+
+    async def _open(self, on_news: Callable[[Sequence[News]], None]) -> RelayConnection:
+        return await open_connection(
+            self._address, rng=self._rng, on_news=on_news, patience=self._patience, extra_ca=self._extra_ca
+        )
+
+
+def _leave_for_later(news: Sequence[News]) -> None:
+    """Acknowledge nothing: the relay keeps it for the link."""
 
 
 def _expect_no_mail(news: Sequence[News]) -> None:

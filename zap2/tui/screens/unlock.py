@@ -73,7 +73,12 @@ class UnlockScreen(Screen[None]):
         elif not field.disabled:
             self._busy(True)
             self._say("Opening the vault; this takes a moment on purpose…")
-            ask(self, self._entrance.unlock(field.value), Entered, exclusive=True)
+            ask(
+                self,
+                self._entrance.unlock(field.value),
+                lambda client: Entered(client, self._entrance.notice),
+                exclusive=True,
+            )
 
     @on(Button.Pressed, "#quit")
     async def _quit(self) -> None:
