@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 _POSTGRES: Final = ("postgresql", "postgres")
 _REDIS: Final = ("redis", "rediss", "unix")
 _NAME_SIZE_B: Final = 16
+_PATIENCE_S: Final = 10.0
 _OF_ONE_CONNECTION: Final = frozenset(
     {"handshakes_per_source", "sends_per_account", "send_bytes_per_account"}
 )
@@ -86,6 +87,26 @@ def check(options: RelayOptions) -> None:
             "Give --store postgresql://… too; a relay alone has its keys in the folder of --data.",
         )
     _load(options)
+
+
+async def reach(options: RelayOptions) -> None:
+    """Make sure that what the options name can be reached, after `check` and before anything is made on the disk.
+
+    Raises:
+        UsageError: it cannot be.
+    """
+    if _keeps_tokens_in_redis(options):
+        from zap2.server.shared.redis_link import RedisLink
+
+        link = RedisLink(options.tokens, "")
+        try:
+            await link.open()
+        finally:
+            await link.close()
+    if options.shares_store:
+        from zap2.server.store.postgres.store import reach as reach_postgres
+
+        await (await reach_postgres(options.store)).close(timeout=_PATIENCE_S)
 
 
 async def open_backends(

@@ -19,7 +19,7 @@ from filelock import FileLock, Timeout
 
 from zap2.errors import UsageError
 from zap2.ids import EnvelopeId, RandomBytes, Uid
-from zap2.server.datadir import refuse_open
+from zap2.server.datadir import refuse_foreign, refuse_foreign_file
 from zap2.wire.statements import relay_fingerprint
 
 _KEY_SIZE_B: Final = 32
@@ -98,7 +98,8 @@ def load_keys(data_dir: Path | None, rng: RandomBytes, keys_dir: Path | None = N
         keys_dir: a folder for the keys instead, which several relays may share; the first of them makes the keys.
 
     Raises:
-        UsageError: a key file cannot be read, written, or is not one; keys were to be made where everybody may write.
+        UsageError: a key file cannot be read, written, is not one, or is somebody else's; the folder is one into which
+            others may put files.
     """
     if keys_dir is not None:
         return _load_shared(keys_dir, data_dir, rng)
@@ -107,7 +108,21 @@ def load_keys(data_dir: Path | None, rng: RandomBytes, keys_dir: Path | None = N
     return _load_from(data_dir, rng)
 
 
+def check_shared(keys_dir: Path) -> None:
+    """Look at a folder of `--keys`, and make nothing.
+
+    Raises:
+        UsageError: it is there, and is one into which others may put files.
+    """
+    try:
+        if keys_dir.exists():
+            refuse_foreign(keys_dir, "--keys")
+    except OSError as error:
+        raise _unusable(keys_dir, error) from error
+
+
 def _load_shared(keys_dir: Path, data_dir: Path | None, rng: RandomBytes) -> RelayKeys:
+    check_shared(keys_dir)
     if all((keys_dir / name).exists() for name in _FILES):
         return _load_from(keys_dir, rng)  # The folder may be one that nobody can write.
     if data_dir is not None and any((data_dir / name).exists() for name in _FILES):
@@ -116,18 +131,20 @@ def _load_shared(keys_dir: Path, data_dir: Path | None, rng: RandomBytes) -> Rel
             f"Move {' and '.join(_FILES)} there, so that its address stays the same.",
         )
     try:
-        if keys_dir.exists():
-            refuse_open(keys_dir, "--keys")
         keys_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(keys_dir / _LOCK_FILE, timeout=_LOCK_PATIENCE_S, mode=0o600):
             return _load_from(keys_dir, rng)
     except Timeout:
         raise UsageError(f"Another relay is making keys in {keys_dir}, and does not end.") from None
     except OSError as error:
-        raise UsageError(
-            f"The folder {keys_dir} of --keys cannot be used: {error.strerror}.",
-            "The relay's user has to be able to read it, and at the very first start to write it.",
-        ) from error
+        raise _unusable(keys_dir, error) from error
+
+
+def _unusable(keys_dir: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"The folder {keys_dir} of --keys cannot be used: {error.strerror}.",
+        "The relay's user has to be able to read it, and at the very first start to write it.",
+    )
 
 
 def _load_from(folder: Path, rng: RandomBytes) -> RelayKeys:
@@ -147,6 +164,7 @@ def _load_or_make(path: Path, rng: RandomBytes) -> bytes:
     try:
         if not path.exists():
             _write_durably(path, rng(_KEY_SIZE_B))
+        refuse_foreign_file(path)
         key = path.read_bytes()
     except OSError as error:
         raise UsageError(f"The relay's key {path} cannot be used: {error.strerror}.") from error

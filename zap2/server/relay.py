@@ -19,11 +19,11 @@ from zap2.errors import UsageError
 from zap2.ids import RandomBytes
 from zap2.server import datadir
 from zap2.server.admin_socket import AdminSocket
-from zap2.server.backends import Backends, check, open_backends
+from zap2.server.backends import Backends, check, open_backends, reach
 from zap2.server.code_delivery import CodeDelivery
 from zap2.server.code_ways import delivery_of
 from zap2.server.door import TlsDoor
-from zap2.server.keys import load_keys
+from zap2.server.keys import check_shared, load_keys
 from zap2.server.operator import Operator
 from zap2.server.options import RelayOptions
 from zap2.server.services import Clock, Limiter, Services
@@ -117,6 +117,9 @@ class Relay:
             if options.metrics_port is not None:
                 self._watch = _watch_on(options.metrics_port)
             check(options)
+            if options.keys_dir is not None:
+                check_shared(options.keys_dir)
+            await reach(options)
             if options.data_dir is not None:
                 self._lock = datadir.claim(options.data_dir)
             await self._open()

@@ -8,14 +8,17 @@ import stat
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address
 from pathlib import Path
+from typing import Final
 
 import pytest
 
 from zap2.errors import UsageError
+from zap2.server.datadir import DATABASE_FILE, claim
 from zap2.server.keys import HASHING_FILE, IDENTITY_FILE, load_keys
 from zap2.server.options import RelayOptions
 from zap2.server.relay import Relay
 from zap2.server.serve import invitation, public_address
+from zap2.server.store.schema import connect
 
 _FP = "a" * 32
 _EVERYWHERE = str(IPv4Address(0))
@@ -69,6 +72,153 @@ async def test_a_folder_that_everybody_can_write_gets_no_keys(tmp_path: Path) ->
             assert "chmod o-w" in error.hint
         assert [path.name for path in folder.iterdir()] == [name] * bool(name)
         assert stat.S_IMODE(folder.stat().st_mode) == mode
+
+
+_POSIX: Final = pytest.mark.skipif(os.name != "posix", reason="other systems have no such rights")
+_AS_ROOT: Final = pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() != 0, reason="only root can give files away"
+)
+
+
+def _all_of(folder: Path) -> dict[str, tuple[int, int, bytes]]:
+    found = {}
+    for path in sorted((folder, *folder.rglob("*"))):
+        about = path.stat()
+        content = path.read_bytes() if path.is_file() else b""
+        found[str(path.relative_to(folder))] = (about.st_mode, about.st_uid, content)
+    return found
+
+
+def _planted(folder: Path) -> Path:
+    """Make what looks like a relay's folder."""
+    folder.mkdir(mode=0o700)
+    connect(str(folder / DATABASE_FILE)).close()
+    load_keys(folder, os.urandom)
+    for path in folder.iterdir():
+        path.chmod(0o600)
+    return folder
+
+
+@_POSIX
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o703])
+async def test_a_relay_that_was_planted_where_everybody_can_write_is_not_taken(
+    tmp_path: Path, mode: int
+) -> None:
+    """Guards hosts who name a shared folder: whoever put a database and keys there would know the relay's secrets."""
+    folder = _planted(tmp_path / "shared")
+    folder.chmod(mode)
+    before = _all_of(folder)
+    assert "Every user of this machine can write" in str(await _start(data_dir=folder))
+    with pytest.raises(UsageError, match="Every user of this machine can write"):
+        load_keys(None, os.urandom, folder)
+    assert _all_of(folder) == before
+
+
+@_POSIX
+@pytest.mark.parametrize("name", [IDENTITY_FILE, HASHING_FILE, DATABASE_FILE])
+async def test_files_that_everybody_can_write_are_not_taken(tmp_path: Path, name: str) -> None:
+    folder = _planted(tmp_path / "data")
+    folder.chmod(0o750)
+    (folder / name).chmod(0o606)
+    before = _all_of(folder)
+    error = await _start(data_dir=folder)
+    assert f"can write the file {folder / name}" in str(error)
+    assert "chmod o-w" in error.hint
+    if name != DATABASE_FILE:
+        with pytest.raises(UsageError, match="can write the file"):
+            load_keys(None, os.urandom, folder)
+    assert _all_of(folder) == before
+
+
+@_AS_ROOT
+@pytest.mark.parametrize("name", [IDENTITY_FILE, HASHING_FILE, DATABASE_FILE])
+async def test_files_of_somebody_else_are_not_taken(tmp_path: Path, name: str) -> None:
+    folder = _planted(tmp_path / "data")
+    os.chown(folder / name, 10_001, 10_001)
+    before = _all_of(folder)
+    assert f"{folder / name} belongs to another user" in str(await _start(data_dir=folder))
+    assert _all_of(folder) == before
+
+
+@_AS_ROOT
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_a_folder_that_somebody_made_where_everybody_can_is_not_taken(
+    tmp_path: Path, is_full: bool
+) -> None:
+    """As /tmp/relay, made by another user, when root hosts."""
+    (tmp_path / "tmp").mkdir()
+    (tmp_path / "tmp").chmod(0o1777)
+    folder = tmp_path / "tmp" / "relay"
+    if is_full:
+        _planted(folder)
+    else:
+        folder.mkdir()
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, 10_001, 10_001)
+    before = _all_of(folder)
+    assert "belongs to another user" in str(await _start(data_dir=folder))
+    assert _all_of(folder) == before
+
+
+@_POSIX
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o755])
+async def test_folders_of_relays_that_are_closed_go_on_being_used(tmp_path: Path, mode: int) -> None:
+    folder = _planted(tmp_path / "data")
+    folder.chmod(mode)
+    async with Relay(RelayOptions(port=0, data_dir=folder)) as relay:
+        assert relay.fingerprint == load_keys(folder, os.urandom).fingerprint
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+@_AS_ROOT
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_root_looks_after_the_relay_of_another_user(tmp_path: Path, is_full: bool) -> None:
+    """As `sudo zap2 admin move` on the folder of a systemd service, or a container's volume."""
+    folder = tmp_path / "data"
+    if is_full:
+        _planted(folder)
+    else:
+        folder.mkdir()
+    for path in (folder, *folder.iterdir()):
+        os.chown(path, 10_001, 10_001)
+    async with Relay(RelayOptions(port=0, data_dir=folder)):
+        pass
+
+
+@_POSIX
+def test_an_empty_folder_that_everybody_could_write_is_closed_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A new volume; and whoever puts something into it at the last moment has done it in vain."""
+    volume = tmp_path / "volume"
+    volume.mkdir()
+    volume.chmod(0o777)
+    claim(volume).release()
+    assert stat.S_IMODE(volume.stat().st_mode) == 0o700
+
+    raced, real = tmp_path / "raced", Path.chmod
+    raced.mkdir()
+    raced.chmod(0o777)
+
+    def plant(path: Path, mode: int) -> None:
+        if mode == 0o700:
+            (path / IDENTITY_FILE).write_bytes(bytes(32))
+        real(path, mode)
+
+    monkeypatch.setattr(Path, "chmod", plant)
+    with pytest.raises(UsageError, match="Every user of this machine can write"):
+        claim(raced)
+    assert (stat.S_IMODE(raced.stat().st_mode), os.listdir(raced)) == (0o777, [IDENTITY_FILE])
+
+
+async def test_a_database_or_redis_that_cannot_be_reached_leaves_nothing_behind(tmp_path: Path) -> None:
+    """Guards a first start before the database runs: keys that belong to no relay would be found later."""
+    folders = {"data_dir": tmp_path / "new" / "data", "keys_dir": tmp_path / "new" / "keys"}
+    postgres, redis = "postgresql://127.0.0.1:1/x", "redis://127.0.0.1:1/0"
+    assert "--store cannot be reached" in str(await _start(store=postgres, **folders))
+    assert "--tokens cannot be reached" in str(await _start(store=postgres, tokens=redis, **folders))
+    assert "--tokens cannot be reached" in str(await _start(tokens=redis, data_dir=folders["data_dir"]))
+    assert os.listdir(tmp_path) == []
 
 
 def test_who_hosts_for_nobody_else_is_told() -> None:

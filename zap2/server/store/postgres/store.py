@@ -59,6 +59,23 @@ async def connect(url: str) -> Connection:
     )
 
 
+async def reach(url: str) -> Connection:
+    """Connect for the first time.
+
+    Raises:
+        UsageError: it cannot be reached.
+    """
+    try:
+        return await connect(url)
+    except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # The error's text may repeat what stands in the URL.
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
+        raise UsageError(
+            f"The database of --store cannot be reached: {reason}.",
+            "Check the URL (postgresql://user@host:port/database), and that PostgreSQL runs and lets you in.",
+        ) from None
+
+
 class PostgresStore:
     """A `RelayStore`, `MemberStore` and `TokenStore` in one PostgreSQL database, which several relays may share.
 
@@ -92,15 +109,7 @@ class PostgresStore:
         self._sweeps = 0
 
     async def open(self) -> None:
-        try:
-            connection = await connect(self._url)
-        except (OSError, TimeoutError, ValueError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            # The error's text may repeat what stands in the URL.
-            reason = error.strerror if isinstance(error, OSError) and error.strerror else type(error).__name__
-            raise UsageError(
-                f"The database of --store cannot be reached: {reason}.",
-                "Check the URL (postgresql://user@host:port/database), and that PostgreSQL runs and lets you in.",
-            ) from None
+        connection = await reach(self._url)
         try:
             await migrate(connection, self._keys)
         except BaseException:
