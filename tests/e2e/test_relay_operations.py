@@ -271,6 +271,9 @@ async def test_what_is_no_backup_or_no_empty_folder_is_left_alone(tmp_path: Path
     async with relay_host(data):
         pass
     back_up(data, file)
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    empty.chmod(0o750)
     with pytest.raises(UsageError, match="exists already"):
         back_up(data, file)
     with pytest.raises(UsageError, match="not empty"):
@@ -285,7 +288,13 @@ async def test_what_is_no_backup_or_no_empty_folder_is_left_alone(tmp_path: Path
         file.write_bytes(damaged)
         with pytest.raises(UsageError, match="not a relay's backup"):
             restore(file, tmp_path / "new")
-        assert list((tmp_path / "new").iterdir()) == []
+        assert not (tmp_path / "new").exists()
+        with pytest.raises(UsageError, match="not a relay's backup"):
+            restore(file, tmp_path / "new" / "deep" / "folder")
+        assert not (tmp_path / "new").exists()
+        with pytest.raises(UsageError, match="not a relay's backup"):
+            restore(file, empty)
+        assert (list(empty.iterdir()), empty.stat().st_mode & 0o777) == ([], 0o750)
 
 
 async def test_a_quota_is_kept_over_a_restart(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import io
 import os
 import sqlite3
+import stat
 import tarfile
 import tempfile
 from contextlib import closing, suppress
@@ -23,6 +24,7 @@ from zap2.server.store.schema import connect
 
 _KEY_FILES: Final = (keys.IDENTITY_FILE, keys.HASHING_FILE)
 _NAMES: Final = (datadir.DATABASE_FILE, *_KEY_FILES)
+_LEFT: Final = (*_NAMES, *(datadir.DATABASE_FILE + ending for ending in ("-journal", "-shm", "-wal")))
 _PAGES: Final = 1_000
 _SKIPPED_SEQS: Final = 1 << 28
 _MAX_KEY_B: Final = 4_096
@@ -65,7 +67,8 @@ def restore(source: Path, data_dir: Path) -> None:
     """Make a data folder of a backup. The folder must be empty or not there; start its relay afterwards.
 
     Raises:
-        UsageError: there is no such file, it is no backup or damaged, or the folder is in use.
+        UsageError: there is no such file, it is no backup or damaged, or the folder is in use,
+            somebody else's or everybody's. Then nothing is there that was not there before.
     """
     try:
         with source.open("rb"):
@@ -79,10 +82,17 @@ def restore(source: Path, data_dir: Path) -> None:
             f"The folder {data_dir} is not empty; nothing was changed.",
             "Restore into a new folder with --data.",
         )
+    made = [folder for folder in (data_dir, *data_dir.parents) if not folder.exists()]
+    mode = stat.S_IMODE(data_dir.stat().st_mode) if not made else None
     try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if os.name == "posix":
-            data_dir.chmod(0o700)
+        if made:
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+        else:
+            datadir.make_private_if_empty(data_dir)
+    except OSError as error:
+        _undo(made)
+        raise _not_restored(data_dir, error) from error
+    try:
         with tarfile.open(source, mode="r:") as tar:
             for name in _NAMES:
                 _extract(tar, name, data_dir / name)
@@ -90,13 +100,29 @@ def restore(source: Path, data_dir: Path) -> None:
             _go_on_from_here(database)
     except (OSError, tarfile.TarError, KeyError, sqlite3.Error, UsageError) as error:
         with suppress(OSError):
-            for name in _NAMES:
+            for name in _LEFT:
                 (data_dir / name).unlink(missing_ok=True)
+            if mode is not None:
+                data_dir.chmod(mode)
+        _undo(made)
         if isinstance(error, OSError):
-            what = f"The backup cannot be restored into {data_dir}: {error.strerror}."
-        else:
-            what = f"{source} is not a relay's backup, or is damaged."
-        raise UsageError(what, "Nothing was restored.") from error
+            raise _not_restored(data_dir, error) from error
+        raise UsageError(
+            f"{source} is not a relay's backup, or is damaged.", "Nothing was restored."
+        ) from error
+
+
+def _undo(made: list[Path]) -> None:
+    with suppress(OSError):  # Somebody may have put something into one of them.
+        for folder in made:
+            if folder.exists():
+                folder.rmdir()
+
+
+def _not_restored(data_dir: Path, error: OSError) -> UsageError:
+    return UsageError(
+        f"The backup cannot be restored into {data_dir}: {error.strerror}.", "Nothing was restored."
+    )
 
 
 def _plain(member: tarfile.TarInfo) -> tarfile.TarInfo:
