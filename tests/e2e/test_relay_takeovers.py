@@ -118,18 +118,22 @@ async def test_a_pin_replaces_no_invite(verify: str, tmp_path: Path) -> None:
 
 
 async def test_nobody_registers_at_a_closed_relay(tmp_path: Path) -> None:
-    """Whatever was proved while it was open: not a stranger, not a member with the PIN, not for an idle number."""
+    """Whatever was sent or proved while it was open: no stranger, no member with the PIN, nobody for an idle number."""
     await _owner_and_others(tmp_path)
     async with relay_host(tmp_path, verify="log") as host:
         host.clock.advance(9 * DAY_S)
         async with connected(host.port) as client:
             tickets = [await ticket_of(host, client, number) for number in NUMBERS[:3]]
+            await client.get(f.VerificationStarted, lambda rid: f.StartVerification(rid, NUMBERS[3]))
+            code = host.codes.sent[-1][1]
         at_ms = host.clock.at_ms
     async with (
         relay_host(tmp_path, verify="log", registration="closed") as host,
         connected(host.port) as client,
     ):
         host.clock.at_ms = at_ms
+        error = await client.refused(lambda rid: f.CheckCode(rid, NUMBERS[3], code))
+        assert error.code == ErrorCode.REGISTRATION_CLOSED
         for ticket in tickets:
             for pin in (None, PIN):
                 error = await client.refused(

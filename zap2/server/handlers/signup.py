@@ -91,6 +91,8 @@ async def check_code(services: Services, peer: Peer, frame: CheckCode) -> Ticket
     """Give a ticket for the right code."""
     now_ms = services.now_ms()
     require(services.limiter.codes_per_source, peer.source, now_ms)
+    if services.options.registration == "closed":
+        raise _not_invited(services, None)
     number_key = services.keys.number_key(parse(services, frame.number))
     code_hash = services.keys.code_hash(number_key, frame.code.strip())
     # Taken before the answer is known, so that many tries at once gain nothing; only the right one is free.
