@@ -6,12 +6,14 @@ import asyncio
 import datetime
 import ipaddress
 import os
+import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -161,3 +163,33 @@ async def test_a_running_relay_shows_a_renewed_certificate_and_keeps_its_connect
             await asyncio.sleep(0.05)
         assert await _shown_serial(host.port) == 2
         await client.heard()
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop])
+def test_a_peer_may_begin_tls_before_the_relay_has_taken_notice_of_it(
+    tmp_path: Path, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """Its first bytes are there when the relay accepts the connection; they must not be lost before TLS takes over."""
+    cert, key = _write_certificate(tmp_path, 1)
+    to_client, to_server = ssl.MemoryBIO(), ssl.MemoryBIO()
+    trusting = ssl.create_default_context(cafile=str(cert))
+    client = trusting.wrap_bio(to_client, to_server, server_hostname="127.0.0.1")
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    hello = to_server.read()
+
+    async def shake_hands() -> None:
+        async with relay_host(tls_cert=cert, tls_key=key) as host:
+            # Without a turn of the loop in between.
+            peers = [socket.create_connection(("127.0.0.1", host.port)) for _ in range(20)]
+            for peer in peers:
+                peer.sendall(hello)
+                peer.setblocking(False)
+            async with asyncio.timeout(20):
+                for peer in peers:
+                    answer = await asyncio.get_running_loop().sock_recv(peer, 5)
+                    assert answer[:1] == b"\x16", "no handshake message of TLS"
+                    peer.close()
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(shake_hands())

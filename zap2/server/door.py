@@ -2,14 +2,14 @@
 
 An asyncio server with TLS tells of a connection when the TLS handshake is over, so peers that never finish it would be
 neither counted nor cut. Here a connection is made, counted and timed when its socket is accepted, and then goes over
-to TLS.
+to TLS. A peer may have said something before that (uvloop reads as soon as a connection is made), which is handed on.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ssl
-from typing import cast
+from typing import Any, cast
 
 from zap2.server.transport import WebSocketConnection
 
@@ -38,7 +38,8 @@ class TlsDoor(asyncio.Protocol):
             self._task = asyncio.get_running_loop().create_task(self._shake_hands(plain))
 
     def data_received(self, data: bytes) -> None:
-        # What came in one packet with the end of the handshake, before the connection has its new transport.
+        # Before TLS has taken over: the peer's first bytes. After it, until the connection has its new transport: what
+        # came in one packet with the end of the handshake.
         self._early.append(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -46,10 +47,16 @@ class TlsDoor(asyncio.Protocol):
 
     async def _shake_hands(self, plain: asyncio.Transport) -> None:
         loop, connection = asyncio.get_running_loop(), self._connection
-        try:
-            secure = await loop.start_tls(
+        handshake = loop.create_task(
+            loop.start_tls(
                 plain, self, self._context, server_side=True, ssl_handshake_timeout=self._handshake_s
             )
+        )
+        await asyncio.sleep(0)
+        # Now TLS has the socket; it is told so in the next turn, and then of what came before.
+        loop.call_soon(self._hand_over, plain)
+        try:
+            secure = await handshake
         except OSError:  # TLS errors and time-outs are ones
             secure = None
         if secure is None or secure.is_closing():
@@ -60,3 +67,16 @@ class TlsDoor(asyncio.Protocol):
         secure.set_protocol(connection)
         for data in self._early:
             connection.data_received(data)
+
+    def _hand_over(self, plain: asyncio.Transport) -> None:
+        early, self._early = b"".join(self._early), []
+        if plain.get_protocol() is self:
+            return  # TLS did not begin: the socket was closed meanwhile.
+        # A `BufferedProtocol`, in asyncio and in uvloop; that of uvloop does not say so.
+        protocol: Any = plain.get_protocol()
+        while early:
+            buffer = protocol.get_buffer(len(early))
+            size_b = min(len(buffer), len(early))
+            buffer[:size_b] = early[:size_b]
+            protocol.buffer_updated(size_b)
+            early = early[size_b:]

@@ -37,6 +37,10 @@ ENOUGH: Final = 32
 """Work that is worth a commit; what can wait comes with the next batch, lest this one take long for everybody."""
 
 
+def _tell_nobody() -> None:
+    """Nobody waits for the writer."""
+
+
 class StoreFailed(Exception):
     """The database could not do it: nothing of the batch was stored. The log says why."""
 
@@ -129,7 +133,7 @@ class GroupCommit:
         """Set while what is asked for can wait for what others ask for."""
         self._is_closed = False
         self._thread: threading.Thread | None = None
-        self._tell_idle: Callable[[], None] | None = None
+        self._tell_idle: Callable[[], None] = _tell_nobody
         self._idle = asyncio.Event()
         self._idle.set()
 
@@ -254,13 +258,11 @@ class GroupCommit:
 
     def _finished(self, calls: list[Call]) -> None:
         self._is_busy = False
-        for call, args in calls:
+        for call, args in [*calls, (self._tell_idle, ())]:
             try:
                 call(*args)
             except Exception:
                 _log.exception("an answer of the store could not be handled")
-        if self._tell_idle is not None:
-            self._tell_idle()
         if self._gathered or self._ahead is not None:
             if self._timer is None:
                 self._schedule()
