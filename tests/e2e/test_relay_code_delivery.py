@@ -261,6 +261,8 @@ def test_the_command_line_takes_secrets_from_files_and_says_what_is_missing(
         with machine.relay(*given) as relay:
             relay.stop()
     for wrong in (
+        ("--webhook-url", "https://x.example"),
+        ("--verify", "none", "--smtp-from", "a@b.c"),
         ("--verify", "webhook"),
         (
             "--verify",

@@ -76,6 +76,7 @@ def webhook(arguments: argparse.Namespace) -> Webhook | None:
         UsageError: something about it is missing or wrong.
     """
     if arguments.verify != "webhook":
+        _refuse(arguments, "webhook", "webhook_url", "webhook_secret_file")
         return None
     url, file = arguments.webhook_url, arguments.webhook_secret_file
     if url is None or file is None:
@@ -90,6 +91,7 @@ def mail_gateway(arguments: argparse.Namespace) -> MailGateway | None:
         UsageError: something about it is missing or wrong.
     """
     if arguments.verify != "smtp":
+        _refuse(arguments, "smtp", "smtp_url", "smtp_to", "smtp_from", "smtp_credentials_file")
         return None
     if None in (arguments.smtp_url, arguments.smtp_to, arguments.smtp_from):
         raise UsageError("--verify smtp needs --smtp-url, --smtp-to and --smtp-from.")
@@ -111,6 +113,14 @@ def mail_gateway(arguments: argparse.Namespace) -> MailGateway | None:
         user, password = lines[:2]
     to, sender = arguments.smtp_to, arguments.smtp_from
     return MailGateway(host, port or _PORTS[security], security, to, sender, user, password)
+
+
+def _refuse(arguments: argparse.Namespace, way: str, *names: str) -> None:
+    """Refuse options of a way that codes do not travel: whoever gave them believes that they do."""
+    for name in names:
+        if getattr(arguments, name) is not None:
+            option = "--" + name.replace("_", "-")
+            raise UsageError(f"{option} is for --verify {way}; codes would travel by {arguments.verify}.")
 
 
 def _read(file: Path) -> str:
