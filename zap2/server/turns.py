@@ -28,11 +28,11 @@ SLICE_S: Final = 0.000_2
 """What is spent in a turn on those who wait; also what one connection may use at once."""
 _SLICE_ALONE_S: Final = 0.001
 """The same while there is nobody who does not have to wait."""
-SHARE: Final = 0.02
+SHARE: Final = 0.05
 """The part of the relay's time that a connection may use without waiting."""
 SOURCE_SHARE: Final = 0.1
 """The same for all connections of one source: many who each use little come to much."""
-AHEAD_S: Final = 0.25
+AHEAD_S: Final = 0.1
 """For how long ahead a connection may have used its share: 5 ms at once, once it has been there for so long."""
 REMEMBERED_S: Final = 10.0
 """For how long ahead it is remembered what a connection has used."""

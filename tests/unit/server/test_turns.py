@@ -13,7 +13,7 @@ from websockets.frames import Frame, Opcode
 from zap2.server import intake as intake_module
 from zap2.server import turns as turns_module
 from zap2.server.intake import Intake
-from zap2.server.turns import REMEMBERED_S, SLICE_S, Turns, Usage
+from zap2.server.turns import REMEMBERED_S, SHARE, SLICE_S, Turns, Usage
 
 _REQUEST = b"GET / HTTP/1.1\r\n\r\n"
 _DEAR = b"dear"
@@ -175,8 +175,8 @@ async def test_work_for_later_counts_as_used(clock: _Clock) -> None:
         intake.received(_REQUEST + _message(b" ".join([words] * 50)))
     await _until(asking, 51)
     await _until(saying, 51)
-    assert dear.place()[1] > cheap.place()[1] + 0.5
-    clock.at_s += 0.7
+    assert dear.place()[1] > cheap.place()[1] + 0.9 * 50 * SLICE_S / SHARE
+    clock.at_s = cheap.place()[1]
     for intake in (dear, cheap):
         intake.received(_message(b"again"))
     assert (asking.taken[-1], saying.taken[-1]) == (_DEAR, b"again")
