@@ -10,7 +10,7 @@ has anything to say.
 A request costs more than the time in which it is read: a task answers it, or the store's writer. That is charged when
 the request starts, as an estimate, so the slice that starts much is over. And while the writer works on a batch, those
 who wait leave the interpreter to it, for it has the others' mail too; but not for long, so they starve in no case, and
-only while there are others.
+only while there are others, or the writer has a great deal to do.
 """
 
 from __future__ import annotations
@@ -90,6 +90,10 @@ class Writer(Protocol):
     def is_busy(self) -> bool:
         """Whether it works now, or has enough to do."""
 
+    @property
+    def is_swamped(self) -> bool:
+        """Whether it has so much to do that whoever comes next would wait for long."""
+
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call this in the event loop each time it has finished."""
 
@@ -134,15 +138,17 @@ class Turns:
 
     def _spend_slice(self) -> None:
         now = perf_counter()
-        are_others = now - self.heard_at < _HEARD_LATELY_S
-        writer = self._writer if are_others else None
+        writer = self._writer
+        if now - self.heard_at > _HEARD_LATELY_S and (writer is None or not writer.is_swamped):
+            writer, until = None, now + _SLICE_ALONE_S
+        else:
+            until = now + SLICE_S
         if not self._gives_way and writer is not None and writer.is_busy:
             self._gives_way = True
             self._next = self._loop.call_later(GIVE_WAY_S, self._spend_slice)
             return
         self._gives_way = False
         waiting = self._waiting
-        until = now + (SLICE_S if are_others else _SLICE_ALONE_S)
         if writer is not None:
             writer.is_patient = True
         try:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from zap2.errors import UsageError
-from zap2.server.store.commits import Call, GroupCommit, StoreFailed
+from zap2.server.store.commits import ENOUGH, MUCH, Call, GroupCommit, StoreFailed
 from zap2.server.store.schema import VERSION, connect, migrate
 
 
@@ -138,10 +138,12 @@ async def test_it_is_busy_too_when_enough_has_gathered(tmp_path: Path) -> None:
     last = [commits.call(lambda: None) for _ in range(15)]
     seen = [commits.is_busy]
     last.append(commits.call(lambda: None))
-    seen.append(commits.is_busy)
+    seen += [commits.is_busy, commits.is_swamped]
+    last += [commits.call(lambda: None) for _ in range(MUCH - ENOUGH)]
+    seen.append(commits.is_swamped)
     await asyncio.gather(*last)
-    seen.append(commits.is_busy)
-    assert seen == [False, True, False]
+    seen += [commits.is_busy, commits.is_swamped]
+    assert seen == [False, True, False, True, False, False]
     await commits.close()
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from zap2.server.store.commits import ENOUGH
+from zap2.server.store.commits import ENOUGH, MUCH
 from zap2.server.store.postgres.batches import Batches, Item
 
 
@@ -47,7 +47,11 @@ async def test_it_is_busy_when_enough_has_gathered_and_tells_when_a_batch_is_ove
     calls.append(batches.call(_work, ENOUGH - 1))
     seen.append(batches.is_busy)
     assert seen == [False, True]
-    assert await asyncio.gather(*calls) == list(range(ENOUGH))
+    assert not batches.is_swamped
+    calls += [batches.call(_work, number) for number in range(ENOUGH, MUCH)]
+    swamped = [batches.is_swamped]
+    assert await asyncio.gather(*calls) == list(range(MUCH))
+    assert [*swamped, batches.is_swamped] == [True, False]
     await batches.close()
     assert told == [False]
 

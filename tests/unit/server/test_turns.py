@@ -228,6 +228,7 @@ class _Writer:
 
     def __init__(self) -> None:
         self.is_busy = True
+        self.is_swamped = False
         self.is_patient = False
         self.tell: Callable[[], None] = lambda: None
 
@@ -245,6 +246,20 @@ async def test_where_nobody_else_is_who_waits_makes_use_of_all_the_time(clock: _
     await asyncio.sleep(0)
     assert 15 < len(taker.taken) < 100
     assert not writer.is_patient
+
+
+async def test_nobody_swamps_the_writer_even_alone(clock: _Clock) -> None:
+    """Whoever comes next would wait for all of it."""
+    turns, taker, writer = Turns(), _Taker(), _Writer()
+    turns.give_way_to(writer)
+    writer.is_swamped = True
+    _intake(taker, turns).received(_REQUEST + _message(b" ".join([b"word"] * 100)))
+    for _ in range(10):
+        await asyncio.sleep(0)
+    assert not taker.taken
+    writer.is_swamped = writer.is_busy = False
+    writer.tell()
+    await _until(taker, 101)
 
 
 async def test_who_waits_lets_the_writer_go_on(clock: _Clock) -> None:

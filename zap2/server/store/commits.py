@@ -36,6 +36,9 @@ _log = logging.getLogger("zap2.relay")
 ENOUGH: Final = 32
 """Work that is worth a commit; what can wait comes with the next batch, lest this one take long for everybody."""
 
+MUCH: Final = 128
+"""Work for which whoever comes next would wait too long."""
+
 
 def _tell_nobody() -> None:
     """Nobody waits for the writer."""
@@ -151,6 +154,11 @@ class GroupCommit:
     def is_busy(self) -> bool:
         """Whether a batch is with the writer, or enough has gathered for the next one."""
         return self._is_busy or self._gathered_count >= ENOUGH
+
+    @property
+    def is_swamped(self) -> bool:
+        """Whether so much has gathered that whoever comes next would wait for long."""
+        return self._gathered_count >= MUCH
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call this in the event loop each time the writer has finished a batch."""

@@ -23,7 +23,7 @@ from typing import Any, Final
 
 import asyncpg
 
-from zap2.server.store.commits import ENOUGH, StoreFailed
+from zap2.server.store.commits import ENOUGH, MUCH, StoreFailed
 
 _log = logging.getLogger("zap2.relay")
 _MAX_BATCH: Final = 512
@@ -87,6 +87,11 @@ class Batches:
     def is_busy(self) -> bool:
         """Whether enough has gathered for the next batch. What the database does takes no time of this process."""
         return len(self._gathered) >= ENOUGH
+
+    @property
+    def is_swamped(self) -> bool:
+        """Whether so much has gathered that whoever comes next would wait for long."""
+        return len(self._gathered) >= MUCH
 
     def when_idle(self, tell: Callable[[], None]) -> None:
         """Call this after each batch."""
